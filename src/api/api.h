@@ -1,0 +1,66 @@
+/*
+ * Between the wire and the dialects: http hands over one exchange a request, the dialect that its path names translates it, and
+ * the answer comes back in the same struct.
+ */
+#ifndef API_API_H
+#define API_API_H
+
+#include "base/bytes.h"
+#include "base/loop.h"
+
+enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT, HTTP_DELETE, HTTP_PATCH, HTTP_LIST, HTTP_SCAN, HTTP_OPTIONS, HTTP_OTHER };
+
+struct header {
+	struct span name; /* lower case */
+	struct span value; /* without white space around it */
+};
+#define HEADERS_MAX 100
+
+/*
+ * One request and its answer.  http owns it (one a connection, used again for the next request); everything `in` stays
+ * valid and unchanged until `finish` was called.
+ */
+struct exchange {
+	/* in */
+	enum http_method method;
+	struct span target; /* path, not decoded, without query; begins with '/' */
+	struct span query;  /* behind the '?', not decoded; empty: none */
+	const struct header *headers;
+	size_t n_headers;
+	uint8_t *body; /* n_body bytes that the dialect may change in place (JSON reader); wiped by http afterwards */
+	size_t n_body;
+	struct span remote; /* peer: "127.0.0.1:5555", or "unix" */
+	struct loop *loop;
+
+	/* out; body is reset by http before each request */
+	unsigned status;
+	const char *content_type; /* NULL: no body */
+	struct builder body_out;
+	struct header extra[4]; /* further answer headers; values must live as long as the exchange's body_out or be constant */
+	size_t n_extra;
+
+	/*
+	 * finish(x): send it.  The dialect calls it exactly once an exchange, on the loop's thread, from within api_handle or
+	 * later.  http keeps the exchange alive until then even when the client has gone.
+	 */
+	void (*finish)(struct exchange *x);
+	void *state; /* the dialect's own memory of this exchange; kept between requests; freed by api_forget */
+};
+
+struct api;
+
+/* exchange_header(x, "x-vault-token"): the first one's value, or the empty span. */
+struct span exchange_header(const struct exchange *x, const char *name);
+
+/* api_handle(api, x): on the loop's thread.  Never fails: what cannot be done is answered. */
+void api_handle(struct api *api, struct exchange *x);
+/* api_forget(api, x): the connection ends; frees x->state.  Never while an exchange is unfinished. */
+void api_forget(struct api *api, struct exchange *x);
+
+/*
+ * api_reject(x, status, text): fill in a dialect-shaped error for what http itself refuses (413, 431, 408, 400 ...); x->target may be empty
+ * when the request line was not understood.  Does not call finish.
+ */
+void api_reject(struct exchange *x, unsigned status, const char *text);
+
+#endif
