@@ -11,7 +11,7 @@ const char *verb_name(enum verb v); /* "read", "update", "delete", "list", "patc
 /*
  * A path below the dialect's root, split once: "sys/rotate/config" has three segments.  No leading slash; `folder` tells that one
  * trailing slash was there (text keeps it, the segments do not).  path_parse refuses (ST_INVALID, with the reason): empty
- * segments, "." and "..", bytes below 0x20, 0x7f, invalid UTF-8, '\\'?no; more than PATH_MAX_LEN bytes or PATH_SEGMENTS segments.
+ * segments, "." and "..", bytes below 0x20, 0x7f, invalid UTF-8, more than PATH_MAX_LEN bytes or PATH_SEGMENTS segments.
  */
 #define PATH_MAX_LEN 500
 #define PATH_SEGMENTS 64
