@@ -1,0 +1,101 @@
+"""The recorded conversations, one case a scenario."""
+import json
+from pathlib import Path
+
+import pytest
+import replay
+from server import Server
+
+HERE = Path(__file__).parent
+
+# Scenarios that must pass; None means all of the file's.
+VAULT = {
+    "rotation": None,
+    "policies": None,
+    "kv": ["kv v1"],
+    "system": [
+        "health and seal-status need no token",
+        "requests nobody can route",
+        "malformed bodies",
+        "mounts: refused",
+        "capabilities",
+        "cubbyhole is per token",
+    ],
+    "tokens": [
+        "token: create and look up",
+        "token: renew",
+        "token: uses run out",
+        "token: children die with the parent",
+        "token: no privilege gained",
+        "token: accepted spellings",
+        "token: refused requests say so",
+    ],
+}
+VAULT_FRESH = ["init", "unseal", "unseal-wrong"]
+
+# Where a recorded error holds one of these, ours must too: clients look at them.
+FIXED_TEXTS = [
+    "permission denied",
+    "Vault is sealed",
+    "no handler for route",
+    "max_operations must be in the range [1000000,3865470566]",
+    "interval must be greater or equal to 24h0m0s",
+    "bad token",
+    "lease is not renewable",
+    "'key' must be a valid hex or base64 string",
+    "unsupported operation",
+    "unsupported path",
+]
+
+FRESH_LISTENER = "  disable_unauthed_rekey_endpoints = false\n  disable_unauthed_generate_root_endpoints = false"
+
+
+def load(file):
+    return json.loads((HERE / file).read_text())
+
+
+def chosen():
+    for name, names in VAULT.items():
+        scenarios = {s["name"]: s for s in load(f"vault/{name}.json")}
+        for scenario in names or scenarios:
+            yield pytest.param(scenarios[scenario], id=scenario)
+
+
+def play(server, token, scenario, monkeypatch):
+    """Replay it; fail with every difference, and with every fixed text that is missing."""
+    missing, call = [], replay.call
+
+    def watched(addr, step, *rest):
+        status, got = call(addr, step, *rest)
+        recorded = str((step.get("want") or {}).get("errors"))
+        lost = [text for text in FIXED_TEXTS if json.dumps(text)[1:-1] in recorded and text not in str(got)]
+        missing.extend(f"{step['do']} {step['path']}: no text {text!r} in {got}" for text in lost)
+        return status, got
+
+    monkeypatch.setattr(replay, "call", watched)
+    bad = replay.run(f"http://127.0.0.1:{server.port}", token, scenario, False, False)
+    assert bad + missing == [], "\n" + "\n".join(bad + missing)
+
+
+@pytest.mark.parametrize("scenario", chosen())
+def test_vault(dev_server, scenario, monkeypatch):
+    play(dev_server, "root", scenario, monkeypatch)
+
+
+@pytest.mark.parametrize("name", VAULT_FRESH)
+def test_vault_fresh(folder, name, monkeypatch):
+    server = Server(folder, storage="inmem", listener=FRESH_LISTENER).start()
+    try:
+        for scenario in load(f"vault-fresh/{name}.json"):
+            play(server, "", scenario, monkeypatch)
+    finally:
+        server.close()
+
+
+def test_a_difference_is_seen():
+    """The comparison itself: what must not match does not."""
+    assert list(replay.differ({"a": "<num>"}, {"a": "1"}))
+    assert list(replay.differ({"a": 1}, {}))
+    assert list(replay.differ(["<set>", 1, 2], [1]))
+    assert list(replay.differ(True, 1))
+    assert not list(replay.differ({"a": "<any>", "t": "<time>"}, {"a": None, "t": "2026-01-02T03:04:05.1Z", "more": 1}))
