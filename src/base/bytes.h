@@ -32,6 +32,11 @@ struct span span_from(struct span s, size_t at);
 /* span_cstr(s, buf, cap): copy s and a NUL into buf; ST_LIMIT when it does not fit, ST_INVALID when s holds a NUL. */
 MUST_USE enum status span_cstr(struct span s, char *buf, size_t cap);
 
+/* span_utf8_char(s): the length of the UTF-8 character (RFC 3629) that s begins with; 0 when it begins with none or is empty.
+ * span_is_utf8(s): s is nothing but such characters. */
+size_t span_utf8_char(struct span s);
+bool span_is_utf8(struct span s);
+
 /* Checked arithmetic: false, and *ret untouched, when the result does not fit. */
 MUST_USE bool size_add(size_t a, size_t b, size_t *ret);
 MUST_USE bool size_mul(size_t a, size_t b, size_t *ret);
@@ -95,7 +100,8 @@ void builder_fmt(struct builder *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void builder_dec(struct builder *b, uint64_t v);
 /*
  * builder_room(b, n): at least n writable bytes behind what is there, or NULL and the builder failed; then
- * builder_took(b, k), k <= n, says how many were filled.  For ciphers and codecs that write in place.
+ * builder_took(b, k), k <= n, says how many were filled.  For ciphers and codecs that write in place.  Room that was filled
+ * but not taken is wiped by builder_free, not by builder_reset.
  */
 uint8_t *builder_room(struct builder *b, size_t n);
 void builder_took(struct builder *b, size_t k);

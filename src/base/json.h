@@ -33,6 +33,8 @@ struct json_limits {
 extern const struct json_limits json_limits_default; /* 64 levels, 1,000,000 values, 32 MiB a string */
 
 #define JSON_INLINE 32
+/* The most that limits->depth may ask for (MUST). */
+#define JSON_DEPTH_MAX 256
 
 /* A parsed text.  The values point into the caller's buffer, which must outlive it. */
 struct json {
@@ -67,9 +69,11 @@ MUST_USE enum status json_u64(const struct json_value *v, uint64_t *ret);
  * The writer puts text straight into a builder and knows only where a comma belongs.  Failures are the builder's.
  * Balance and order of calls are the caller's duty (MUST).  Strings must be valid UTF-8; what is not is written as U+FFFD.
  */
+#define JSON_WRITER_DEPTH 63 /* levels it opens itself; json_copy goes as deep as the reader */
 struct json_writer {
 	struct builder *b;
-	uint64_t comma; /* one bit a level: something stands before */
+	uint64_t comma;  /* one bit a level: something stands before */
+	uint64_t object; /* one bit a level: it is an object */
 	uint8_t depth;
 	bool named;
 };
@@ -87,7 +91,7 @@ void json_int(struct json_writer *w, int64_t v);
 void json_uint(struct json_writer *w, uint64_t v);
 void json_bool(struct json_writer *w, int truth);
 void json_null(struct json_writer *w);
-/* json_raw(w, text): text that is JSON already.  json_copy(w, v): a parsed value with all below it. */
+/* json_raw(w, text): text that is JSON already; one value, not empty.  json_copy(w, v): a parsed value with all below it. */
 void json_raw(struct json_writer *w, struct span text);
 void json_copy(struct json_writer *w, const struct json_value *v);
 /* name and value in one call */
