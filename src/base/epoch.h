@@ -33,7 +33,8 @@ void epoch_offline(struct epoch_reader *r);
 /*
  * epoch_retire(e, object, destroy): after `object` can no longer be found by new readers: destroy(object) will be called by a
  * later epoch_retire, epoch_poll or epoch_free, when nobody can hold it.  Never fails: without memory for the note it waits
- * for the readers and destroys at once.  One writer thread at a time (the caller's duty).
+ * for the readers and destroys at once, so the caller must not be online itself.  One writer thread at a time (the caller's
+ * duty).  destroy may retire more.
  */
 void epoch_retire(struct epoch *e, void *object, void (*destroy)(void *object));
 /* epoch_poll(e): destroy what can be; returns how many still wait.  Writer thread.  epoch_drain(e): wait until none waits; never on a reader's thread. */
