@@ -121,7 +121,7 @@ static enum status low_surrogate(const struct reader *r, const uint8_t *high, co
 static enum status unescape_unicode(const struct reader *r, uint8_t **src, uint8_t **dst)
 {
 	uint8_t *p = *src;
-	uint32_t code, low;
+	uint32_t code, low = 0;
 	enum status st = hex4(r, p + 2, &code);
 
 	if (st != ST_OK)
@@ -210,7 +210,7 @@ static enum status read_careful(const struct reader *r, const uint8_t *first, ui
 /* The string whose quote is the next byte. */
 static enum status read_string(struct reader *r, struct span *ret)
 {
-	uint8_t *first = r->p + 1, *after;
+	uint8_t *first = r->p + 1, *after = first;
 	uint8_t *p = first + json_plain(span_of(first, (size_t)(r->end - first)));
 	struct span s = span_of(first, (size_t)(p - first));
 
