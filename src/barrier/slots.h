@@ -1,0 +1,41 @@
+/*
+ * Slot secrets: for each term a random value outside the store, without which the term's sealed key cannot be opened.
+ * Overwriting it destroys the term, however many old pages or copies of the store exist.
+ *
+ * Two files beside the store, slots.0 and slots.1, mode 0600, one 512-byte sector a term (docs/formats.md).  Both copies are
+ * written and synced one after the other, so one of them is whole at any moment.  Without a folder (storage in memory) the
+ * copies are in memory.  One thread at a time: the writer's.
+ */
+#ifndef BARRIER_SLOTS_H
+#define BARRIER_SLOTS_H
+
+#include "crypto/secret.h"
+
+#define STORE_ID_LEN    16
+#define SLOT_SECRET_LEN 32
+#define SLOT_SECTOR     512
+
+struct slots;
+
+/* slots_open(folder, ret, err): folder NULL: in memory.  Creates the files when missing.  ST_IO, ST_INVALID (a file that is not ours), ST_NOMEM. */
+MUST_USE enum status slots_open(const char *folder, struct slots **ret, struct err *err);
+void slots_close(struct slots **s);
+
+/* slots_bind(s, id): the store's identity; slots written or read from now on carry it. */
+void slots_bind(struct slots *s, const uint8_t id[static STORE_ID_LEN]);
+
+/* slots_write(s, term, secret, err): durable in both copies when ST_OK.  ST_IO, ST_FULL: the term must not be committed. */
+MUST_USE enum status slots_write(struct slots *s, uint32_t term, const struct secret *secret,
+                                 struct err *err);
+
+/*
+ * slots_read(s, term, ret, err): the secret; a torn or missing copy is repaired from the good one.  ST_NOT_FOUND: no copy holds this
+ * term of this store (missing or foreign); ST_DENIED: it was destroyed.  ST_IO.
+ */
+MUST_USE enum status slots_read(struct slots *s, uint32_t term, struct secret *ret,
+                                struct err *err);
+
+/* slots_destroy(s, term, err): overwrite both copies in place and sync.  May be repeated. */
+MUST_USE enum status slots_destroy(struct slots *s, uint32_t term, struct err *err);
+
+#endif
