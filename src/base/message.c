@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/message.h"
+#include "base/utf8.h"
 
 const char *verb_name(enum verb v)
 {
@@ -19,35 +20,6 @@ const char *verb_name(enum verb v)
 static bool is_control(uint8_t c)
 {
 	return c < 0x20 || c == 0x7f;
-}
-
-/* How many bytes the UTF-8 character at the start of s has; 0 when it is malformed (RFC 3629, section 4). */
-static size_t utf8_length(struct span s)
-{
-	static const struct {
-		uint8_t first_min, first_max, second_min, second_max;
-		size_t n;
-	} forms[] = {
-	    {0x00, 0x7f, 0, 0, 1},       {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
-	    {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
-	    {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
-	};
-
-	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
-		if (s.p[0] < forms[i].first_min || s.p[0] > forms[i].first_max)
-			continue;
-		if (forms[i].n > s.n)
-			return 0;
-		if (forms[i].n > 1 &&
-		    (s.p[1] < forms[i].second_min || s.p[1] > forms[i].second_max))
-			return 0;
-		for (size_t k = 2; k < forms[i].n; k++) {
-			if ((s.p[k] & 0xc0) != 0x80)
-				return 0;
-		}
-		return forms[i].n;
-	}
-	return 0;
 }
 
 static enum status check_characters(struct span text, struct err *err)
