@@ -22,7 +22,9 @@ REPORT = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error
 START_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 60
 
-_ports = itertools.count(random.randrange(12000))
+# Each pytest worker begins in a stretch of its own.
+_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+_ports = itertools.count(_worker * 2000 + random.randrange(1000))
 
 
 def free_port():
