@@ -17,7 +17,8 @@ void ct_xor(uint8_t *dst, const uint8_t *src, size_t n);
 uint8_t gf256_mul(uint8_t a, uint8_t b);
 uint8_t gf256_inv(uint8_t a);
 
-/* Codec of key text (shares, key import): constant-time hex and base64 (RFC 4648, padded).  decode: ST_INVALID when malformed, and out is wiped. */
+/* Codec of key text (shares, key import): constant-time hex and base64 (RFC 4648, padded).  decode into at
+ * most cap bytes: ST_INVALID when malformed, ST_LIMIT when it is longer than cap; out is then wiped. */
 MUST_USE enum status ct_unhex(struct span text, uint8_t *out, size_t cap, size_t *ret_n);
 MUST_USE enum status ct_unbase64(struct span text, uint8_t *out, size_t cap, size_t *ret_n);
 void ct_hex(struct span bytes, char *out);    /* 2 n characters, no NUL */

@@ -11,7 +11,9 @@
  * secret_setup(budget, err): once, before threads and before any other call of crypto/.  Makes the process undumpable with core
  * limit 0, initialises libsodium, checks that `budget` bytes can be locked (RLIMIT_MEMLOCK; raised to the hard limit first) and puts
  * OpenSSL's allocator on locked memory (CRYPTO_set_mem_functions) that is wiped on free.  ST_LIMIT with a text that names
- * the limit to raise when they cannot; it is never skipped.
+ * the limit to raise when they cannot; it is never skipped.  ST_UNAVAILABLE when OpenSSL was used before.  A server that
+ * drops privilege does so first: what root may lock, its successor may not, and a change of user makes a process dumpable again.
+ * A child forked later sees zeros where secrets and OpenSSL's objects were: it may only exec or _exit.  Calling it again is allowed.
  */
 #define SECRET_BUDGET_DEFAULT ((size_t)4 << 20)
 MUST_USE enum status secret_setup(size_t budget, struct err *err);
@@ -34,7 +36,7 @@ size_t secret_len(const struct secret *s);
 uint8_t *secret_bytes(struct secret *s);
 struct span secret_span(const struct secret *s);
 
-/* secret_locked_bytes(): how much memory is locked now, for metrics. */
+/* secret_locked_bytes(): how much memory is locked now, in use or kept for the next use (OpenSSL's too), for metrics.  Any thread. */
 size_t secret_locked_bytes(void);
 
 /*

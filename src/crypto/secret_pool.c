@@ -1,12 +1,13 @@
 /*
  * Locked memory comes in regions: 256 KiB between two guard pages, cut into runs of 16 KiB.  A run serves one slot size; when its
- * last slot is given back it may serve another.  What is larger than a run has a region of its own.  The bookkeeping is on
- * the ordinary heap, so that running over the end of a key cannot reach it.
+ * last slot is given back it may serve another.  What is larger than a run has a region of its own; a few of these are kept
+ * when they come back, since locking pages costs more than anything that is done with them.  The bookkeeping is on the
+ * ordinary heap, so that running over the end of a key cannot reach it.
  *
  * Why not sodium_malloc for the regions: it ignores a failed mlock, adds a canary and a page of its own header to each
  * allocation, and does not set MADV_WIPEONFORK.  Mapping the pages ourselves is shorter than checking behind it.
  *
- * Invariant: a slot that is not handed out is all zero.  Pages start zero and slots are wiped when they come back.
+ * Invariant: what is not handed out is all zero.  Pages start zero and slots are wiped when they come back.
  *
  * What can fail: mapping, locking (RLIMIT_MEMLOCK), bookkeeping; each gives NULL, and never memory that is not locked.
  */
@@ -26,27 +27,33 @@
 #define REGION_RUNS ((size_t)16)
 #define SLOTS_MAX   (RUN_BYTES / 16)
 #define WORDS       (SLOTS_MAX / 64)
+/* Together, the spare regions hold no more than this. */
+#define SPARES           ((size_t)8)
+#define SPARES_MAX_BYTES ((size_t)1 << 20)
 
-/* 1088 is an expanded AES-GCM key with its header.  The sizes below 64 exist for OpenSSL's many small objects. */
+/* 1152 is an expanded AES-GCM key with its header.  The sizes below 64 exist for OpenSSL's many small objects. */
 static const uint16_t class_size[] = {16,   32,   48,   64,   128,  192,  256,  320,
-                                      384,  512,  640,  768,  896,  1088, 1344, 1600,
+                                      384,  512,  640,  768,  896,  1152, 1344, 1600,
                                       2048, 2688, 3264, 4096, 5440, 8192, 16384};
 #define CLASSES (sizeof class_size / sizeof class_size[0])
 
 struct run {
-	struct run *next,
-	    *prev; /* in the list of its class while a slot is free, or among the idle runs */
+	/* In the list of its class while a slot is free, or among the idle runs. */
+	struct run *next, *prev;
 	struct region *region;
 	size_t class_no;
 	size_t used;
 	uint64_t free_bits[WORDS]; /* 1: the slot is free */
 };
 
+enum region_use { REGION_SLOTS, REGION_LARGE, REGION_SPARE };
+
 struct region {
 	uint8_t *base; /* the first byte after the guard page */
 	size_t n;
-	uint8_t *object;   /* own region of one large object: where it starts; else NULL */
-	struct run runs[]; /* REGION_RUNS of them, or none when `object` is set */
+	enum region_use use;
+	uint8_t *object;   /* REGION_LARGE: where the object starts */
+	struct run runs[]; /* REGION_RUNS of them, or none unless REGION_SLOTS */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -54,6 +61,8 @@ static struct run *open_runs[CLASSES]; /* runs with a free slot */
 static struct run *idle_runs;          /* runs without a class */
 static struct region **regions;        /* sorted by base */
 static size_t regions_n, regions_cap;
+static struct region *spares[SPARES]; /* large regions without an object, wiped */
+static size_t spares_bytes;
 static size_t locked_bytes;
 
 static size_t page_bytes(void)
@@ -157,7 +166,7 @@ static bool regions_reserve(void)
 }
 
 /* A locked region of n bytes and its bookkeeping with room for n_runs; NULL when it cannot be had. */
-static struct region *region_new(size_t n, size_t n_runs)
+static struct region *region_try(size_t n, size_t n_runs)
 {
 	struct region *g;
 	size_t at;
@@ -168,6 +177,7 @@ static struct region *region_new(size_t n, size_t n_runs)
 	if (g == NULL)
 		goto err0;
 	g->n = n;
+	g->use = n_runs > 0 ? REGION_SLOTS : REGION_SPARE;
 	g->base = pages_map(n);
 	if (g->base == NULL)
 		goto err1;
@@ -194,6 +204,51 @@ static void region_drop(struct region *g)
 	locked_bytes -= g->n;
 	pages_unmap(g->base, g->n);
 	free(g);
+}
+
+static struct region *spare_take(size_t at)
+{
+	struct region *g = spares[at];
+
+	spares[at] = NULL;
+	spares_bytes -= g->n;
+	return g;
+}
+
+/* A spare region of just n bytes, or NULL.  A larger one would leave room before the object, where no guard page stops a writer. */
+static struct region *spare_find(size_t n)
+{
+	for (size_t i = 0; i < SPARES; i++)
+		if (spares[i] != NULL && spares[i]->n == n)
+			return spare_take(i);
+	return NULL;
+}
+
+static bool spare_keep(struct region *g)
+{
+	if (g->n > SPARES_MAX_BYTES - spares_bytes)
+		return false;
+	for (size_t i = 0; i < SPARES; i++) {
+		if (spares[i] != NULL)
+			continue;
+		spares[i] = g;
+		spares_bytes += g->n;
+		return true;
+	}
+	return false;
+}
+
+/* As region_try, and once more without the spares when it fails: they may be what fills the limit. */
+static struct region *region_new(size_t n, size_t n_runs)
+{
+	struct region *g = region_try(n, n_runs);
+
+	if (g != NULL || spares_bytes == 0)
+		return g;
+	for (size_t i = 0; i < SPARES; i++)
+		if (spares[i] != NULL)
+			region_drop(spare_take(i));
+	return region_try(n, n_runs);
 }
 
 /* ------------------------------------------------------------ slots */
@@ -305,20 +360,26 @@ static void *large_get(size_t n)
 	if (!size_add(n, page - 1, &total) || total > SIZE_MAX / 2)
 		return NULL;
 	total -= total % page;
-	g = region_new(total, 0);
+	g = spare_find(total);
+	if (g == NULL)
+		g = region_new(total, 0);
 	if (g == NULL)
 		return NULL;
 	/* At the end, so that reading or writing too far meets the guard page. */
 	padded = (n + SECRET_ALIGN - 1) / SECRET_ALIGN * SECRET_ALIGN;
-	g->object = g->base + (total - padded);
+	g->object = g->base + (g->n - padded);
+	g->use = REGION_LARGE;
 	return g->object;
 }
 
 static void large_put(struct region *g, uint8_t *p)
 {
-	MUST(p == g->object);
-	wipe(g->base, g->n);
-	region_drop(g);
+	MUST(g->use == REGION_LARGE && p == g->object);
+	/* The object reaches to the end of its region; nobody was given what lies before. */
+	wipe(p, (size_t)(g->base + g->n - p));
+	g->use = REGION_SPARE;
+	if (!spare_keep(g))
+		region_drop(g);
 }
 
 /* ------------------------------------------------------------ what others call */
@@ -340,24 +401,25 @@ void secret_pool_put(void *p)
 
 	MUST(pthread_mutex_lock(&lock) == 0);
 	g = region_of(p);
-	if (g->object != NULL)
-		large_put(g, p);
-	else
+	if (g->use == REGION_SLOTS)
 		slot_put(g, p);
+	else
+		large_put(g, p);
 	MUST(pthread_mutex_unlock(&lock) == 0);
 }
 
 size_t secret_pool_room(const void *p)
 {
-	const struct region *g;
 	size_t room, slot;
+	struct region *g;
 
 	MUST(pthread_mutex_lock(&lock) == 0);
 	g = region_of(p);
-	if (g->object != NULL)
+	MUST(g->use != REGION_SPARE);
+	if (g->use == REGION_LARGE)
 		room = (size_t)(g->base + g->n - g->object);
 	else
-		room = class_size[run_of(region_of(p), p, &slot)->class_no];
+		room = class_size[run_of(g, p, &slot)->class_no];
 	MUST(pthread_mutex_unlock(&lock) == 0);
 	return room;
 }

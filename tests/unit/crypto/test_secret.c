@@ -171,6 +171,29 @@ static int grow_past_the_limit(void)
 	return 4;
 }
 
+static int spares_give_way(void)
+{
+	void *p[8];
+
+	if (!may_lock(2 << 20))
+		return 2;
+	/* 1 MiB that is kept when it comes back, in pieces that fit nothing else. */
+	for (size_t i = 0; i < 8; i++)
+		if ((p[i] = secret_alloc(128 << 10)) == NULL)
+			return 3;
+	for (size_t i = 0; i < 8; i++)
+		secret_release(p[i]);
+	if (secret_locked_bytes() < 1 << 20)
+		return 4;
+	return secret_alloc((2 << 20) - 65536) != NULL ? 0 : 5;
+}
+
+static void what_is_kept_for_later_gives_way(void **state)
+{
+	(void)state;
+	assert_int_equal(child_exited(spares_give_way), 0);
+}
+
 static void memory_that_cannot_be_locked_is_not_handed_out(void **state)
 {
 	(void)state;
@@ -245,16 +268,37 @@ static void released_memory_is_wiped(void **state)
 
 static void memory_is_locked_and_counted(void **state)
 {
-	size_t before_kb = proc_kb("VmLck:"), before = secret_locked_bytes();
-	uint8_t *p = secret_alloc(300000);
+	static const size_t large[] = {300000, 3000000};
 
 	(void)state;
-	assert_non_null(p);
-	assert_true(secret_locked_bytes() >= before + 300000);
-	assert_int_equal(proc_kb("VmLck:") - before_kb, (secret_locked_bytes() - before) >> 10);
-	secret_release(p);
-	assert_int_equal(secret_locked_bytes(), before);
-	assert_int_equal(proc_kb("VmLck:"), before_kb);
+	for (size_t i = 0; i < 2; i++) {
+		size_t before_kb = proc_kb("VmLck:"), before = secret_locked_bytes();
+		uint8_t *p = secret_alloc(large[i]);
+
+		assert_non_null(p);
+		assert_true(secret_locked_bytes() >= before + large[i]);
+		assert_int_equal(proc_kb("VmLck:") - before_kb,
+		                 (secret_locked_bytes() - before) >> 10);
+		secret_release(p);
+		/* The smaller one may be kept for the next that asks; more than 1 MiB never is. */
+		if (large[i] > 1 << 20)
+			assert_int_equal(secret_locked_bytes(), before);
+		assert_int_equal(proc_kb("VmLck:") - before_kb,
+		                 (secret_locked_bytes() - before) >> 10);
+	}
+}
+
+static void what_is_kept_for_later_is_bounded(void **state)
+{
+	size_t before = secret_locked_bytes();
+	void *p[40];
+
+	(void)state;
+	for (size_t i = 0; i < 40; i++)
+		assert_non_null(p[i] = secret_alloc(20000 + i * 8192));
+	for (size_t i = 0; i < 40; i++)
+		secret_release(p[i]);
+	assert_true(secret_locked_bytes() <= before + (1 << 20));
 }
 
 static void memory_is_kept_out_of_dumps_and_children(void **state)
@@ -628,11 +672,13 @@ int main(void)
 	    cmocka_unit_test(setup_names_the_limit_when_memory_cannot_be_locked),
 	    cmocka_unit_test(setup_raises_the_soft_limit_to_the_hard_one),
 	    cmocka_unit_test(memory_that_cannot_be_locked_is_not_handed_out),
+	    cmocka_unit_test(what_is_kept_for_later_gives_way),
 	    cmocka_unit_test(setup_switches_dumps_off),
 	    cmocka_unit_test(alloc_gives_zeroed_aligned_memory),
 	    cmocka_unit_test(alloc_refuses_sizes_that_cannot_be),
 	    cmocka_unit_test(released_memory_is_wiped),
 	    cmocka_unit_test(memory_is_locked_and_counted),
+	    cmocka_unit_test(what_is_kept_for_later_is_bounded),
 	    cmocka_unit_test(memory_is_kept_out_of_dumps_and_children),
 	    cmocka_unit_test(a_forked_child_sees_zeros),
 	    cmocka_unit_test(guard_pages_stop_overruns),
