@@ -69,6 +69,12 @@ MUST_USE enum status json_u64(const struct json_value *v, uint64_t *ret);
  * The writer puts text straight into a builder and knows only where a comma belongs.  Failures are the builder's.
  * Balance and order of calls are the caller's duty (MUST).  Strings must be valid UTF-8; what is not is written as U+FFFD.
  */
+/*
+ * jansson, which the command line links, owns three of these names: the linker sees ours under others.  No file includes both
+ * headers.
+ */
+#define JSON_LINKED_AS(name) __asm__("keyturn_" name)
+
 #define JSON_WRITER_DEPTH 63 /* levels it opens itself; json_copy goes as deep as the reader */
 struct json_writer {
 	struct builder *b;
@@ -85,15 +91,15 @@ void json_begin_array(struct json_writer *w);
 void json_end_array(struct json_writer *w);
 void json_name(struct json_writer *w, const char *name);
 void json_name_span(struct json_writer *w, struct span name);
-void json_string(struct json_writer *w, struct span s);
+void json_string(struct json_writer *w, struct span s) JSON_LINKED_AS("json_string");
 void json_cstr(struct json_writer *w, const char *s);
 void json_int(struct json_writer *w, int64_t v);
 void json_uint(struct json_writer *w, uint64_t v);
 void json_bool(struct json_writer *w, int truth);
-void json_null(struct json_writer *w);
+void json_null(struct json_writer *w) JSON_LINKED_AS("json_null");
 /* json_raw(w, text): text that is JSON already; one value, not empty.  json_copy(w, v): a parsed value with all below it. */
 void json_raw(struct json_writer *w, struct span text);
-void json_copy(struct json_writer *w, const struct json_value *v);
+void json_copy(struct json_writer *w, const struct json_value *v) JSON_LINKED_AS("json_copy");
 /* name and value in one call */
 void json_put_string(struct json_writer *w, const char *name, struct span s);
 void json_put_cstr(struct json_writer *w, const char *name, const char *s);

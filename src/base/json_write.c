@@ -98,7 +98,7 @@ static void put_quoted(struct builder *b, bool comma, struct span s, const char 
 		return;
 	}
 	size_t tail = strlen(after), n;
-	if (!size_add(s.n, tail + 3, &n))
+	if (!size_add(s.n, tail + (comma ? 3 : 2), &n))
 		n = SIZE_MAX; /* no builder has that room */
 	uint8_t *p = builder_room(b, n);
 	if (p == NULL)
