@@ -1,0 +1,249 @@
+#include "http/tls.h"
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+struct tls {
+	struct tls_settings settings;
+	pthread_mutex_t lock; /* guards ctx: read at accept, replaced at reload */
+	SSL_CTX *ctx;
+};
+
+struct tls_conn {
+	SSL *ssl;
+};
+
+/* TLS 1.2: forward secrecy and AEAD only.  1.3 has no others. */
+static const char cipher_list[] = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
+                                  "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
+                                  "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
+
+enum status tls_version_parse(struct span s, enum tls_version *ret)
+{
+	if (s.n == 0 || span_eq_str(s, "tls12"))
+		*ret = TLS_MIN_12;
+	else if (span_eq_str(s, "tls13"))
+		*ret = TLS_MIN_13;
+	else
+		return ST_INVALID;
+	return ST_OK;
+}
+
+/* The library's last error, with what was being done; empties its queue. */
+static enum status fail(struct err *err, enum status s, const char *what, const char *file)
+{
+	unsigned long e = ERR_peek_last_error();
+	const char *reason = e != 0 ? ERR_reason_error_string(e) : NULL;
+	err_set(err, s, "%s %s: %s", what, file, reason != NULL ? reason : "failed");
+	ERR_clear_error();
+	return s;
+}
+
+static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n,
+                       const unsigned char *in, unsigned in_n, void *arg)
+{
+	static const unsigned char offered[] = "\x08http/1.1";
+	(void)ssl;
+	(void)arg;
+	unsigned char *chosen;
+	if (SSL_select_next_proto(&chosen, out_n, offered, sizeof(offered) - 1, in, in_n) !=
+	    OPENSSL_NPN_NEGOTIATED)
+		return SSL_TLSEXT_ERR_NOACK;
+	*out = chosen;
+	return SSL_TLSEXT_ERR_OK;
+}
+
+static void set_rules(SSL_CTX *ctx, enum tls_version min)
+{
+	SSL_CTX_set_min_proto_version(ctx, min == TLS_MIN_13 ? TLS1_3_VERSION : TLS1_2_VERSION);
+	SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
+	                             SSL_OP_NO_TICKET | SSL_OP_CIPHER_SERVER_PREFERENCE |
+	                             SSL_OP_IGNORE_UNEXPECTED_EOF);
+	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+	                          SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_num_tickets(ctx, 0);
+	SSL_CTX_set_read_ahead(
+	    ctx, 1); /* one read a record instead of two; tls_pending tells what is held */
+	SSL_CTX_set_alpn_select_cb(ctx, choose_alpn, NULL);
+}
+
+static enum status load_client_ca(SSL_CTX *ctx, const char *file, struct err *err)
+{
+	if (file == NULL)
+		return ST_OK;
+	if (SSL_CTX_load_verify_file(ctx, file) != 1)
+		return fail(err, ST_INVALID, "cannot load the client CA file", file);
+	STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(file);
+	if (names == NULL)
+		return fail(err, ST_INVALID, "cannot load the client CA file", file);
+	SSL_CTX_set_client_CA_list(ctx, names);
+	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+	return ST_OK;
+}
+
+static enum status make_ctx(const struct tls_settings *set, SSL_CTX **ret, struct err *err)
+{
+	enum status s;
+	ERR_clear_error();
+	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+	if (ctx == NULL)
+		return fail(err, ST_NOMEM, "cannot set up TLS for", set->cert_file);
+	set_rules(ctx, set->min_version);
+	s = ST_INVALID;
+	if (SSL_CTX_set_cipher_list(ctx, cipher_list) != 1) {
+		fail(err, s, "cannot set the ciphers for", set->cert_file);
+		goto err0;
+	}
+	if (SSL_CTX_use_certificate_chain_file(ctx, set->cert_file) != 1) {
+		fail(err, s, "cannot load the certificate file", set->cert_file);
+		goto err0;
+	}
+	if (SSL_CTX_use_PrivateKey_file(ctx, set->key_file, SSL_FILETYPE_PEM) != 1) {
+		fail(err, s, "cannot load the key file", set->key_file);
+		goto err0;
+	}
+	if (SSL_CTX_check_private_key(ctx) != 1) {
+		fail(err, s, "the certificate does not belong to the key file", set->key_file);
+		goto err0;
+	}
+	s = load_client_ca(ctx, set->client_ca_file, err);
+	if (s != ST_OK)
+		goto err0;
+	*ret = ctx;
+	return ST_OK;
+
+err0:
+	SSL_CTX_free(ctx);
+	return s;
+}
+
+enum status tls_new(const struct tls_settings *settings, struct tls **ret, struct err *err)
+{
+	if (settings->cert_file == NULL || settings->key_file == NULL)
+		return err_set(err, ST_INVALID, "TLS needs a certificate file and a key file");
+	struct tls *t = calloc(1, sizeof(*t));
+	if (t == NULL)
+		return err_set(err, ST_NOMEM, "out of memory");
+	t->settings = *settings;
+	enum status s = make_ctx(settings, &t->ctx, err);
+	if (s != ST_OK)
+		goto err0;
+	MUST(pthread_mutex_init(&t->lock, NULL) == 0);
+	*ret = t;
+	return ST_OK;
+
+err0:
+	free(t);
+	return s;
+}
+
+enum status tls_reload(struct tls *t, struct err *err)
+{
+	SSL_CTX *fresh;
+	enum status s = make_ctx(&t->settings, &fresh, err);
+	if (s != ST_OK)
+		return s;
+	pthread_mutex_lock(&t->lock);
+	SSL_CTX *old = t->ctx;
+	t->ctx = fresh;
+	pthread_mutex_unlock(&t->lock);
+	SSL_CTX_free(old); /* open connections hold references of their own */
+	return ST_OK;
+}
+
+void tls_free(struct tls **t)
+{
+	if (*t == NULL)
+		return;
+	SSL_CTX_free((*t)->ctx);
+	pthread_mutex_destroy(&(*t)->lock);
+	free(*t);
+	*t = NULL;
+}
+
+enum status tls_accept(struct tls *t, int fd, struct tls_conn **ret)
+{
+	struct tls_conn *c = calloc(1, sizeof(*c));
+	if (c == NULL)
+		return ST_NOMEM;
+	pthread_mutex_lock(&t->lock);
+	c->ssl = SSL_new(t->ctx);
+	pthread_mutex_unlock(&t->lock);
+	if (c->ssl == NULL || SSL_set_fd(c->ssl, fd) != 1)
+		goto err0;
+	SSL_set_accept_state(c->ssl);
+	*ret = c;
+	return ST_OK;
+
+err0:
+	ERR_clear_error();
+	tls_conn_free(&c);
+	return ST_NOMEM;
+}
+
+/* What a result <= 0 of the library means; its error queue belongs to the thread and must be empty before the next call. */
+static enum tls_io outcome(struct tls_conn *c, int result)
+{
+	int e = SSL_get_error(c->ssl, result);
+	ERR_clear_error();
+	switch (e) {
+	case SSL_ERROR_WANT_READ:
+		return TLS_WANT_READ;
+	case SSL_ERROR_WANT_WRITE:
+		return TLS_WANT_WRITE;
+	case SSL_ERROR_ZERO_RETURN:
+		return TLS_EOF;
+	default:
+		return TLS_FAILED;
+	}
+}
+
+enum tls_io tls_handshake(struct tls_conn *c)
+{
+	int r = SSL_do_handshake(c->ssl);
+	return r == 1 ? TLS_OK : outcome(c, r);
+}
+
+enum tls_io tls_read(struct tls_conn *c, void *buf, size_t n, size_t *ret_n)
+{
+	size_t got;
+	int r = SSL_read_ex(c->ssl, buf, n, &got);
+	if (r != 1)
+		return outcome(c, r);
+	*ret_n = got;
+	return TLS_OK;
+}
+
+enum tls_io tls_write(struct tls_conn *c, struct span s, size_t *ret_n)
+{
+	size_t put;
+	int r = SSL_write_ex(c->ssl, s.p, s.n, &put);
+	if (r != 1)
+		return outcome(c, r);
+	*ret_n = put;
+	return TLS_OK;
+}
+
+bool tls_pending(const struct tls_conn *c)
+{
+	return SSL_has_pending(c->ssl) == 1;
+}
+
+void tls_bye(struct tls_conn *c)
+{
+	if (SSL_is_init_finished(c->ssl))
+		SSL_shutdown(c->ssl);
+	ERR_clear_error();
+}
+
+void tls_conn_free(struct tls_conn **c)
+{
+	if (*c == NULL)
+		return;
+	SSL_free((*c)->ssl);
+	free(*c);
+	*c = NULL;
+}
