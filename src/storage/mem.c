@@ -234,25 +234,29 @@ static struct node *rotate_left(struct mem *m, struct node *n)
 	return top;
 }
 
+static int lean(const struct node *n)
+{
+	return height(n->left) - height(n->right);
+}
+
 /*
  * balance(m, n): n is owned, its subtrees are balanced and differ by at most two; returns the new
- * top.
+ * top, which is balanced.
  */
 static struct node *balance(struct mem *m, struct node *n)
 {
-	int lean = height(n->left) - height(n->right);
-
-	if (lean > 1) {
-		if (height(n->left->left) < height(n->left->right))
+	if (lean(n) > 1) {
+		if (lean(n->left) < 0)
 			n->left = rotate_left(m, own(m, n->left));
-		return rotate_right(m, n);
-	}
-	if (lean < -1) {
-		if (height(n->right->right) < height(n->right->left))
+		n = rotate_right(m, n);
+	} else if (lean(n) < -1) {
+		if (lean(n->right) > 0)
 			n->right = rotate_right(m, own(m, n->right));
-		return rotate_left(m, n);
+		n = rotate_left(m, n);
+	} else {
+		measure(n);
 	}
-	measure(n);
+	MUST(lean(n) >= -1 && lean(n) <= 1);
 	return n;
 }
 
