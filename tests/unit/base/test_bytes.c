@@ -11,6 +11,55 @@
 
 #include "base/bytes.h"
 
+/*
+ * The linker sends the allocations of our objects here (see meson.build): they are counted, one can fail, and each block must be
+ * all zeros when it is freed.
+ */
+void *__real_malloc(size_t n);
+void __real_free(void *p);
+void *__wrap_malloc(size_t n);
+void __wrap_free(void *p);
+
+static size_t allocations; /* so far */
+static size_t failing;     /* the one that fails; 0: none */
+static size_t freed_dirty; /* blocks that were freed with something in them */
+static struct {
+	uint8_t *p;
+	size_t n;
+} blocks[16]; /* those in use */
+
+#define BLOCKS (sizeof(blocks) / sizeof(blocks[0]))
+
+void *__wrap_malloc(size_t n)
+{
+	if (++allocations == failing)
+		return NULL;
+	void *p = __real_malloc(n);
+	size_t i = 0;
+	while (i < BLOCKS && blocks[i].p != NULL)
+		i++;
+	assert_true(p != NULL && i < BLOCKS);
+	blocks[i].p = p;
+	blocks[i].n = n;
+	return p;
+}
+
+void __wrap_free(void *p)
+{
+	for (size_t i = 0; p != NULL && i < BLOCKS; i++) {
+		if (blocks[i].p != p)
+			continue;
+		for (size_t at = 0; at < blocks[i].n; at++) {
+			if (blocks[i].p[at] != 0) {
+				freed_dirty++;
+				break;
+			}
+		}
+		blocks[i].p = NULL;
+	}
+	__real_free(p);
+}
+
 /* Does f end the process by abort? */
 static bool aborts(void (*f)(void))
 {
@@ -511,6 +560,49 @@ static void what_a_fixed_builder_held_is_wiped(void **state)
 	wipe(NULL, 0);
 }
 
+static void what_a_heap_builder_held_is_wiped(void **state)
+{
+	struct builder b = {0};
+
+	(void)state;
+	allocations = freed_dirty = 0;
+	for (int i = 0; i < 5000; i++)
+		builder_str(&b, "password");
+	builder_fmt(&b, "%3000s", "password");
+	memset(builder_room(&b, 100), 'x', 100); /* filled, never taken */
+	assert_true(allocations > 5);
+	assert_int_equal(freed_dirty, 0);
+	builder_free(&b);
+	assert_int_equal(freed_dirty, 0);
+
+	uint8_t *planted = __wrap_malloc(4); /* the check itself finds what is left */
+	memcpy(planted, "\0\0\0x", 4);
+	__wrap_free(planted);
+	assert_int_equal(freed_dirty, 1);
+}
+
+/* Without memory the builder keeps what it has, and says so. */
+static void memory_runs_out(void **state)
+{
+	(void)state;
+	for (size_t nth = 1; nth <= 3; nth++) {
+		struct builder b = {0};
+		allocations = 0;
+		failing = nth;
+		builder_str(&b, "kept");
+		builder_fmt(&b, "%600d", 7); /* grows, and takes memory of its own */
+		failing = 0;
+		builder_str(&b, "not added");
+		assert_int_equal(builder_status(&b), ST_NOMEM);
+		assert_true(span_eq_str(builder_span(&b), nth == 1 ? "" : "kept"));
+		assert_null(builder_room(&b, 0));
+		builder_reset(&b);
+		builder_str(&b, "again");
+		assert_true(span_eq_str(builder_span(&b), "again"));
+		builder_free(&b);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -530,6 +622,8 @@ int main(void)
 	    cmocka_unit_test(room_and_took),
 	    cmocka_unit_test(builder_preconditions),
 	    cmocka_unit_test(what_a_fixed_builder_held_is_wiped),
+	    cmocka_unit_test(what_a_heap_builder_held_is_wiped),
+	    cmocka_unit_test(memory_runs_out),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
