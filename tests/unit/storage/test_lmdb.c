@@ -417,7 +417,10 @@ static void copy_never_writes_over_something(void **state)
 
 /* ---- a killed process ---- */
 
-/* commit_and_tell(path, pipe): commits numbers one after another, and writes each one after its commit.  Never returns. */
+/*
+ * commit_and_tell(path, pipe): commits numbers one after another, and writes each one after its
+ * commit.  Never returns.
+ */
 static _Noreturn void commit_and_tell(const char *path, int pipe)
 {
 	struct storage *s = NULL;

@@ -21,7 +21,8 @@ enum fault {
 	FAULT_PAGES,     /* writing pages */
 	FAULT_FLUSH,     /* fdatasync */
 	FAULT_META_LOST, /* the meta page is not written */
-	FAULT_META_KEPT /* it is written, an error is told, and LMDB's writing the old one back fails */
+	/* It is written, an error is told, and LMDB's writing the old one back fails. */
+	FAULT_META_KEPT
 };
 
 static struct {
@@ -153,7 +154,10 @@ static int world_end(void **state)
 	return 0;
 }
 
-/* commit_on(store, fault, code, ret_id, err): changes one record and adds another, on a disk that fails at the commit. */
+/*
+ * commit_on(store, fault, code, ret_id, err): changes one record and adds another, on a disk that
+ * fails at the commit.
+ */
 static enum storage_outcome commit_on(struct storage *s, enum fault fault, int code,
                                       uint64_t *ret_id, struct err *err)
 {

@@ -1,4 +1,7 @@
-/* The store in memory when memory ends: the linker sends its malloc and calloc here, the n-th call fails. */
+/*
+ * The store in memory when memory ends: the linker sends its malloc and calloc here, the n-th call
+ * fails.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -117,7 +120,10 @@ static struct storage *fresh(void)
 	return s;
 }
 
-/* run_with(first, last): returns whether the transaction was committed although these allocations failed. */
+/*
+ * run_with(first, last): returns whether the transaction was committed although these allocations
+ * failed.
+ */
 static bool run_with(size_t first, size_t last)
 {
 	struct storage *s = fresh();

@@ -1,6 +1,7 @@
 /*
- * The same operations, drawn from fixed seeds, on LMDB and on the store in memory: every answer must be the same, in the
- * write transaction and in readers that hold older snapshots.  LMDB is closed and opened again in between.
+ * The same operations, drawn from fixed seeds, on LMDB and on the store in memory: every answer
+ * must be the same, in the write transaction and in readers that hold older snapshots.  LMDB is
+ * closed and opened again in between.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -58,7 +59,10 @@ static void close_readers(struct twins *t, enum side side)
 		driver(t->store[side])->read_close(&t->reader[i][side]);
 }
 
-/* A few letters, the extreme bytes among them, so that keys meet, nest and repeat; now and then a long one. */
+/*
+ * A few letters, the extreme bytes among them, so that keys meet, nest and repeat; now and then a
+ * long one.
+ */
 static struct span random_key(struct twins *t, uint8_t buf[static STORAGE_KEY_MAX])
 {
 	static const uint8_t letters[] = {0x00, 0x01, 'a', 'b', 0x7f, 0x80, 0xff};
