@@ -382,6 +382,29 @@ static void walk_that_rewrites_what_it_finds(void **state)
 	d->read_close(&t);
 }
 
+static void walk_goes_on_in_a_newer_snapshot(void **state)
+{
+	uint8_t key[STORAGE_KEY_MAX + 1] = {'a'};
+	struct storage_txn *r;
+	struct span v = {0};
+	size_t n = 1;
+
+	for (const char *k = "abcd"; *k != '\0'; k++)
+		put_one(store_of(state), (const char[]){*k, '\0'}, "v");
+	r = snapshot(store_of(state));
+	assert_int_equal(next_after(r, key, &n, &v), ST_OK);
+	assert_int_equal(key[0], 'b');
+	renew(r);
+	assert_int_equal(next_after(r, key, &n, &v), ST_OK);
+	assert_int_equal(key[0], 'c');
+	d->reset(r);
+	put_one(store_of(state), "ca", "v");
+	renew(r);
+	assert_int_equal(next_after(r, key, &n, &v), ST_OK);
+	assert_true(n == 2 && key[0] == 'c' && key[1] == 'a');
+	d->read_close(&r);
+}
+
 static void seek_behind_the_longest_keys(void **state)
 {
 	uint8_t key[STORAGE_KEY_MAX + 1], other[STORAGE_KEY_MAX];
@@ -725,6 +748,7 @@ int suite_run(const struct storage_driver *driver)
 	    CASE(walk_by_seeking_finds_all_once),
 	    CASE(walk_that_deletes_what_it_finds_ends_empty),
 	    CASE(walk_that_rewrites_what_it_finds),
+	    CASE(walk_goes_on_in_a_newer_snapshot),
 	    CASE(seek_behind_the_longest_keys),
 	    CASE(seek_sees_own_puts_and_dels),
 	    CASE(abort_leaves_nothing),
