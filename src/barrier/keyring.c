@@ -282,7 +282,7 @@ static enum status parse_term(struct span record, uint32_t number, struct term_f
 	f.term.install_ns = (int64_t)install;
 	f.term.retire_ns = (int64_t)retire;
 	f.term.cause = (enum term_cause)cause;
-	if (cursor_end(&c) != ST_OK)
+	if (cursor_end(&c) != ST_OK || f.retired != (retire != 0))
 		return ST_CORRUPT;
 	*ret = f;
 	return ST_OK;
@@ -453,27 +453,61 @@ static enum status parse_head(struct span record, const struct hmac_key *mac, st
 	return ST_OK;
 }
 
-/* One term: its record, its slot, its key.  `seen` gathers the exclusive or that the head must equal. */
-static enum status load_term(struct storage_txn *t, struct slots *slots, struct keyring *k,
-                             uint32_t number, struct secret *slot, struct keyring *seen,
-                             struct builder *missing, struct err *err)
+/* The record of one term and what it says; valid until the transaction changes or ends. */
+static enum status get_term(struct storage_txn *t, const struct keyring *k, uint32_t number,
+                            struct span *ret_record, struct term_fixed *ret, struct err *err)
 {
 	char path[32];
-	struct span record;
-	struct term_fixed f;
 	enum status st;
 
 	snprintf(path, sizeof path, KEYRING_TERM_PATH, number);
-	st = t->storage->driver->get(t, span_str(path), &record, err);
-	if (st == ST_NOT_FOUND || (st == ST_OK && parse_term(record, number, &f) != ST_OK))
+	st = t->storage->driver->get(t, span_str(path), ret_record, err);
+	if (st == ST_NOT_FOUND || (st == ST_OK && parse_term(*ret_record, number, ret) != ST_OK))
 		return err_set(err, ST_CORRUPT, "the record of term %u is missing or damaged",
 		               number);
-	if (st != ST_OK)
-		return st;
-	toggle_term_mac(seen, number, record);
-	if (f.retired) {
-		st = slots_destroy(slots, number, err);
-	} else {
+	if (st == ST_OK && ret->retired && number == k->active)
+		return err_set(err, ST_CORRUPT, "the active term %u is retired", number);
+	return st;
+}
+
+/*
+ * All term records are there and are those that the head's hash covers.  Before this is known nothing they say is acted on: a forged
+ * tombstone must not make us overwrite the slot of a live term.
+ */
+static enum status check_terms(struct storage_txn *t, const struct keyring *k, struct err *err)
+{
+	struct keyring *seen = successor(k);
+	const struct keyring *gone = seen;
+	struct term_fixed f;
+	struct span record;
+	enum status st = ST_OK;
+
+	if (seen == NULL)
+		return err_set(err, ST_NOMEM, "no memory for the keyring");
+	wipe(seen->terms_mac, SHA256_LEN);
+	for (uint32_t i = 1; st == ST_OK && i <= k->active; i++) {
+		st = get_term(t, k, i, &record, &f, err);
+		if (st == ST_OK)
+			toggle_term_mac(seen, i, record);
+	}
+	if (st == ST_OK &&
+	    !ct_equal(span_of(seen->terms_mac, SHA256_LEN), span_of(k->terms_mac, SHA256_LEN)))
+		st = err_set(err, ST_CORRUPT,
+		             "the term records do not agree with the keyring's head");
+	keyring_unref(&gone);
+	return st;
+}
+
+/* One term into the table, a live one with its slot and key.  Slots that are missing are named in `missing`. */
+static enum status load_term(struct storage_txn *t, struct slots *slots, struct keyring *k,
+                             uint32_t number, struct secret *slot, struct builder *missing,
+                             struct err *err)
+{
+	struct term_fixed f;
+	struct span record;
+	enum status st = get_term(t, k, number, &record, &f, err);
+
+	if (st == ST_OK && !f.retired) {
 		st = slots_read(slots, number, slot, err);
 		if (st == ST_NOT_FOUND || st == ST_DENIED) {
 			builder_fmt(missing, "%s%u", missing->n == 0 ? "" : ", ", number);
@@ -487,8 +521,36 @@ static enum status load_term(struct storage_txn *t, struct slots *slots, struct 
 	}
 	if (st == ST_OK)
 		st = table_put(k->table, number, &f.term);
+	if (st == ST_NOMEM)
+		err_set(err, st, "no locked memory for the keyring");
 	if (st != ST_OK)
 		secret_free(&f.term.key);
+	return st;
+}
+
+/* All terms; then the slots of retired ones are overwritten again: a retirement that a crash cut short is finished. */
+static enum status load_terms(struct storage_txn *t, struct slots *slots, struct keyring *k,
+                              struct err *err)
+{
+	struct secret *slot;
+	struct builder missing;
+	char missing_buf[120];
+	enum status st = secret_new(SLOT_SECRET_LEN, &slot);
+
+	if (st != ST_OK)
+		return err_set(err, st, "no locked memory for the keyring");
+	builder_init_fixed(&missing, missing_buf, sizeof missing_buf);
+	for (uint32_t i = 1; st == ST_OK && i <= k->active; i++)
+		st = load_term(t, slots, k, i, slot, &missing, err);
+	secret_free(&slot);
+	if (st == ST_OK && missing.n > 0)
+		st = err_set(err, ST_NOT_FOUND,
+		             "the slot files lack the terms %.*s%s: restore slots.0 or slots.1",
+		             (int)missing.n, missing_buf,
+		             builder_status(&missing) == ST_OK ? "" : " and more");
+	for (uint32_t i = 1; st == ST_OK && i <= k->active; i++)
+		if (table_at(k->table, i)->retire_ns != 0)
+			st = slots_destroy_again(slots, i, err);
 	return st;
 }
 
@@ -496,17 +558,13 @@ enum status keyring_load(struct storage_txn *t, struct slots *slots, const struc
                          const struct secret *mac, struct keyring **ret, struct err *err)
 {
 	static const uint8_t no_id[STORE_ID_LEN];
-	struct keyring *k, *seen = NULL;
 	const struct keyring *gone;
-	struct secret *slot = NULL;
-	struct builder missing;
-	char missing_buf[120];
+	struct keyring *k;
 	struct span head;
 	enum status st = keyring_new(wrap, mac, no_id, &k);
 
 	if (st != ST_OK)
 		return err_set(err, st, "no memory for the keyring");
-	builder_init_fixed(&missing, missing_buf, sizeof missing_buf);
 	st = t->storage->driver->get(t, span_str(KEYRING_HEAD_PATH), &head, err);
 	if (st == ST_NOT_FOUND)
 		st = err_set(err, ST_CORRUPT, "the keyring's head is missing");
@@ -514,35 +572,16 @@ enum status keyring_load(struct storage_txn *t, struct slots *slots, const struc
 		st = err_set(err, ST_CORRUPT,
 		             "the keyring's head is damaged or of another root key");
 	if (st == ST_OK)
-		st = secret_new(SLOT_SECRET_LEN, &slot);
-	if (st == ST_OK && (seen = successor(k)) == NULL)
-		st = ST_NOMEM;
+		st = check_terms(t, k, err);
+	if (st == ST_OK) {
+		slots_bind(slots, k->table->id);
+		st = load_terms(t, slots, k, err);
+	}
 	if (st != ST_OK)
 		goto fail;
-	wipe(seen->terms_mac, SHA256_LEN);
-	slots_bind(slots, k->table->id);
-	for (uint32_t i = 1; st == ST_OK && i <= k->active; i++)
-		st = load_term(t, slots, k, i, slot, seen, &missing, err);
-	if (st == ST_OK && missing.n > 0)
-		st = err_set(err, ST_NOT_FOUND,
-		             "the slot files lack the terms %.*s%s: restore slots.0 or slots.1",
-		             (int)missing.n, missing_buf,
-		             builder_status(&missing) == ST_OK ? "" : " and more");
-	if (st == ST_OK &&
-	    !ct_equal(span_of(seen->terms_mac, SHA256_LEN), span_of(k->terms_mac, SHA256_LEN)))
-		st = err_set(err, ST_CORRUPT,
-		             "the term records do not agree with the keyring's head");
-	if (st != ST_OK)
-		goto fail;
-	secret_free(&slot);
-	gone = seen;
-	keyring_unref(&gone);
 	*ret = k;
 	return ST_OK;
 fail:
-	secret_free(&slot);
-	gone = seen;
-	keyring_unref(&gone);
 	gone = k;
 	keyring_unref(&gone);
 	return st;
@@ -607,5 +646,7 @@ enum status keyring_key(const struct keyring *k, uint32_t number, struct aead_ke
 		return err_set(err, ST_CORRUPT,
 		               "a record is under term %u, which was retired: its key is destroyed",
 		               number);
-	return aead_key_new(AEAD_AES256_GCM, secret_span(t->key), ret);
+	if (aead_key_new(AEAD_AES256_GCM, secret_span(t->key), ret) != ST_OK)
+		return err_set(err, ST_NOMEM, "no locked memory for the key of term %u", number);
+	return ST_OK;
 }

@@ -30,6 +30,7 @@ static const char magic[8] = "KTSLOT1";
 struct copy {
 	int fd;
 	off_t size;
+	bool suspect; /* a write failed: what reads back may not be durable */
 	uint8_t *mem;
 	size_t mem_n;
 };
@@ -56,6 +57,9 @@ static enum status copy_open(struct copy *c, const char *folder, int number, str
 	if (!S_ISREG(st.st_mode) || (st.st_mode & 077) != 0 || st.st_uid != geteuid())
 		return err_set(err, ST_INVALID,
 		               "%s must be a plain file of this user with mode 0600", path);
+	/* What a killed predecessor wrote may be readable and yet not durable. */
+	if (fdatasync(c->fd) != 0)
+		return err_set(err, ST_IO, "cannot sync %s: %s", path, strerror(errno));
 	c->size = st.st_size;
 	return ST_OK;
 }
@@ -170,7 +174,15 @@ static enum slot_state sector_read(const struct slots *s, uint32_t term, struct 
 	return (enum slot_state)state;
 }
 
-static enum status mem_grow(struct copy *c, size_t want)
+/* What the system said, as a status: no room is ST_FULL. */
+static enum status failed(struct err *err, int errnum)
+{
+	bool full = errnum == ENOSPC || errnum == EFBIG || errnum == EDQUOT;
+
+	return err_set(err, full ? ST_FULL : ST_IO, "slot file: %s", strerror(errnum));
+}
+
+static enum status mem_grow(struct copy *c, size_t want, struct err *err)
 {
 	size_t n = c->mem_n == 0 ? 64 * (size_t)SLOT_SECTOR : c->mem_n;
 	uint8_t *p;
@@ -181,7 +193,7 @@ static enum status mem_grow(struct copy *c, size_t want)
 		return ST_OK;
 	p = secret_alloc(n);
 	if (p == NULL)
-		return ST_NOMEM;
+		return err_set(err, ST_NOMEM, "no locked memory for the slots");
 	if (c->mem_n > 0)
 		memcpy(p, c->mem, c->mem_n);
 	secret_release(c->mem);
@@ -202,8 +214,34 @@ static enum status file_grow(struct copy *c, off_t end, struct err *err)
 		return ST_OK;
 	rc = posix_fallocate(c->fd, 0, size);
 	if (rc != 0)
-		return err_set(err, rc == ENOSPC ? ST_FULL : ST_IO, "slot file: %s", strerror(rc));
+		return failed(err, rc);
 	c->size = size;
+	return ST_OK;
+}
+
+static enum status mem_write(struct slots *s, struct copy *c, size_t at, struct err *err)
+{
+	enum status st = mem_grow(c, at + SLOT_SECTOR, err);
+
+	if (st == ST_OK)
+		memcpy(c->mem + at, s->sector, SLOT_SECTOR);
+	return st;
+}
+
+static enum status file_write(struct slots *s, struct copy *c, off_t at, struct err *err)
+{
+	enum status st = file_grow(c, at + SLOT_SECTOR, err);
+	ssize_t n;
+
+	if (st != ST_OK)
+		return st;
+	do
+		n = pwrite(c->fd, s->sector, SLOT_SECTOR, at);
+	while (n < 0 && errno == EINTR);
+	if (n != SLOT_SECTOR)
+		return failed(err, n < 0 ? errno : ENOSPC);
+	if (fdatasync(c->fd) != 0)
+		return failed(err, errno);
 	return ST_OK;
 }
 
@@ -211,26 +249,12 @@ static enum status copy_write(struct slots *s, struct copy *c, uint32_t term, st
 {
 	off_t at = (off_t)term * SLOT_SECTOR;
 	enum status st;
-	ssize_t n;
 
-	if (c->fd < 0) {
-		st = mem_grow(c, (size_t)at + SLOT_SECTOR);
-		if (st == ST_OK)
-			memcpy(c->mem + at, s->sector, SLOT_SECTOR);
-		return st;
-	}
-	st = file_grow(c, at + SLOT_SECTOR, err);
-	if (st != ST_OK)
-		return st;
-	do
-		n = pwrite(c->fd, s->sector, SLOT_SECTOR, at);
-	while (n < 0 && errno == EINTR);
-	if (n != SLOT_SECTOR)
-		return err_set(err, ST_IO, "slot file: %s",
-		               n < 0 ? strerror(errno) : "short write");
-	if (fdatasync(c->fd) != 0)
-		return err_set(err, ST_IO, "slot file: sync: %s", strerror(errno));
-	return ST_OK;
+	if (c->fd < 0)
+		return mem_write(s, c, (size_t)at, err);
+	st = file_write(s, c, at, err);
+	c->suspect = c->suspect || st != ST_OK;
+	return st;
 }
 
 /* The sector of a term into scratch; what lies behind the end reads as zeros. */
@@ -248,9 +272,7 @@ static enum status copy_read(struct slots *s, struct copy *c, uint32_t term, str
 	do
 		n = pread(c->fd, s->sector, SLOT_SECTOR, at);
 	while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return err_set(err, ST_IO, "slot file: %s", strerror(errno));
-	return ST_OK;
+	return n < 0 ? failed(err, errno) : ST_OK;
 }
 
 static enum status write_all(struct slots *s, uint32_t term, struct err *err)
@@ -273,44 +295,84 @@ enum status slots_write(struct slots *s, uint32_t term, const struct secret *sec
 
 enum status slots_destroy(struct slots *s, uint32_t term, struct err *err)
 {
+	enum status st = ST_OK, one;
+
 	MUST(term > 0);
 	sector_make(s, term, SLOT_DESTROYED, span_of(NULL, 0));
-	return write_all(s, term, err);
+	/* The second copy goes even when the first could not be written. */
+	for (int i = 0; i < COPIES; i++) {
+		one = copy_write(s, &s->copy[i], term, err);
+		st = st == ST_OK ? one : st;
+	}
+	return st;
+}
+
+enum status slots_destroy_again(struct slots *s, uint32_t term, struct err *err)
+{
+	enum slot_state state = SLOT_DESTROYED;
+	struct span secret;
+
+	MUST(term > 0);
+	for (int i = 0; state == SLOT_DESTROYED && i < COPIES; i++) {
+		state = s->copy[i].suspect || copy_read(s, &s->copy[i], term, NULL) != ST_OK
+		            ? SLOT_NONE
+		            : sector_read(s, term, &secret);
+		wipe(s->sector, SLOT_SECTOR);
+	}
+	return state == SLOT_DESTROYED ? ST_OK : slots_destroy(s, term, err);
+}
+
+/* Write the better copy over the others. */
+static enum status repair(struct slots *s, uint32_t term, const enum slot_state state[COPIES],
+                          enum slot_state best, struct span secret, struct err *err)
+{
+	enum status st = ST_OK;
+
+	for (int i = 0; st == ST_OK && i < COPIES; i++) {
+		if (state[i] == best)
+			continue;
+		sector_make(s, term, best, best == SLOT_LIVE ? secret : span_of(NULL, 0));
+		st = copy_write(s, &s->copy[i], term, err);
+	}
+	return st;
 }
 
 enum status slots_read(struct slots *s, uint32_t term, struct secret *ret, struct err *err)
 {
 	enum slot_state state[COPIES], best = SLOT_NONE;
-	enum status st = ST_OK;
+	enum status st, unread = ST_OK, repaired;
+	struct secret *found;
 	struct span secret;
 
 	MUST(term > 0 && secret_len(ret) == SLOT_SECRET_LEN);
+	st = secret_new(SLOT_SECRET_LEN, &found);
+	if (st != ST_OK)
+		return err_set(err, st, "no locked memory for a slot");
 	for (int i = 0; i < COPIES; i++) {
+		/* A copy that cannot be read is as good as torn, while the other is whole. */
 		st = copy_read(s, &s->copy[i], term, err);
-		if (st != ST_OK)
-			goto out;
-		state[i] = sector_read(s, term, &secret);
+		unread = st != ST_OK ? st : unread;
+		state[i] = st == ST_OK ? sector_read(s, term, &secret) : SLOT_NONE;
 		/* A destroyed copy wins: a retirement that was cut between the copies is finished, not undone. */
 		if (state[i] == SLOT_LIVE && best == SLOT_NONE)
-			memcpy(secret_bytes(ret), secret.p, SLOT_SECRET_LEN);
+			memcpy(secret_bytes(found), secret.p, SLOT_SECRET_LEN);
 		if (state[i] > best)
 			best = state[i];
 	}
-	if (best == SLOT_NONE)
+	st = ST_OK;
+	if (best == SLOT_NONE && unread != ST_OK)
+		st = unread;
+	else if (best == SLOT_NONE)
 		st = err_set(err, ST_NOT_FOUND, "the slot of term %u is missing", term);
 	else if (best == SLOT_DESTROYED)
 		st = err_set(err, ST_DENIED, "the slot of term %u was destroyed", term);
-	for (int i = 0; (st == ST_OK || st == ST_DENIED) && i < COPIES; i++) {
-		if (state[i] == best)
-			continue;
-		sector_make(s, term, best, best == SLOT_LIVE ? secret_span(ret) : span_of(NULL, 0));
-		enum status repaired = copy_write(s, &s->copy[i], term, err);
-		if (repaired != ST_OK)
-			st = repaired;
+	if (best != SLOT_NONE) {
+		repaired = repair(s, term, state, best, secret_span(found), err);
+		st = repaired != ST_OK ? repaired : st;
 	}
-out:
+	if (st == ST_OK)
+		memcpy(secret_bytes(ret), secret_bytes(found), SLOT_SECRET_LEN);
 	wipe(s->sector, SLOT_SECTOR);
-	if (st != ST_OK)
-		wipe(secret_bytes(ret), SLOT_SECRET_LEN);
+	secret_free(&found);
 	return st;
 }

@@ -24,18 +24,22 @@ void slots_close(struct slots **s);
 /* slots_bind(s, id): the store's identity; slots written or read from now on carry it. */
 void slots_bind(struct slots *s, const uint8_t id[static STORE_ID_LEN]);
 
-/* slots_write(s, term, secret, err): durable in both copies when ST_OK.  ST_IO, ST_FULL: the term must not be committed. */
+/* slots_write(s, term, secret, err): durable in both copies when ST_OK.  ST_IO, ST_FULL, ST_NOMEM: the term must not be committed. */
 MUST_USE enum status slots_write(struct slots *s, uint32_t term, const struct secret *secret,
                                  struct err *err);
 
 /*
  * slots_read(s, term, ret, err): the secret; a torn or missing copy is repaired from the good one.  ST_NOT_FOUND: no copy holds this
- * term of this store (missing or foreign); ST_DENIED: it was destroyed.  ST_IO.
+ * term of this store (missing or foreign); ST_DENIED: it was destroyed.  ST_IO: neither copy can be read, or one not repaired.  ST_NOMEM.
  */
 MUST_USE enum status slots_read(struct slots *s, uint32_t term, struct secret *ret,
                                 struct err *err);
 
-/* slots_destroy(s, term, err): overwrite both copies in place and sync.  May be repeated. */
+/*
+ * slots_destroy(s, term, err): overwrite both copies in place and sync.  May be repeated.  slots_destroy_again: the same for a term retired
+ * earlier; copies that are destroyed already are only read, so that a start with thousands of retired terms does not sync for each.
+ */
 MUST_USE enum status slots_destroy(struct slots *s, uint32_t term, struct err *err);
+MUST_USE enum status slots_destroy_again(struct slots *s, uint32_t term, struct err *err);
 
 #endif
