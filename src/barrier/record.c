@@ -46,9 +46,12 @@ enum status record_open(const struct aead_key *key, struct span path, struct spa
 	uint32_t term;
 	uint8_t version;
 
-	if (stored.n < RECORD_OVERHEAD || cursor_u32(&c, &term) != ST_OK ||
-	    cursor_u8(&c, &version) != ST_OK || version != RECORD_VERSION ||
-	    cursor_span(&c, AEAD_GCM_NONCE_LEN, &nonce) != ST_OK)
+	if (stored.n < RECORD_OVERHEAD)
 		return ST_CORRUPT;
+	if (cursor_u32(&c, &term) != ST_OK || cursor_u8(&c, &version) != ST_OK ||
+	    version != RECORD_VERSION || cursor_span(&c, AEAD_GCM_NONCE_LEN, &nonce) != ST_OK) {
+		wipe(ret, record_plain_len(stored));
+		return ST_CORRUPT;
+	}
 	return aead_open(key, nonce, path, span_of(c.p, c.left), ret);
 }
