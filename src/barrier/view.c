@@ -71,12 +71,26 @@ enum status view_delete(const struct view *v, struct span path, struct err *err)
 	return st == ST_OK ? txn_delete(v->txn, p, err) : st;
 }
 
+/* The path from which a listing goes on behind `name`: just behind a record, or behind all that lies in a folder. */
+static size_t behind(uint8_t *buf, size_t base, struct span name)
+{
+	const uint8_t *slash = memchr(name.p, '/', name.n);
+	size_t n = slash != NULL ? (size_t)(slash - name.p) + 1 : name.n;
+
+	memcpy(buf + base, name.p, n);
+	if (slash != NULL)
+		buf[base + n - 1] = '/' + 1;
+	else
+		buf[base + n++] = 0;
+	return base + n;
+}
+
 enum status view_list(const struct view *v, struct span folder, struct span after, size_t limit,
                       view_visit *visit, void *arg, struct err *err)
 {
 	uint8_t buf[STORAGE_KEY_MAX + 2];
 	struct span at, name;
-	size_t base, n;
+	size_t base, n, given = 0;
 	const uint8_t *slash;
 	enum status st;
 
@@ -88,31 +102,24 @@ enum status view_list(const struct view *v, struct span folder, struct span afte
 	if (folder.n > 0)
 		memcpy(buf + v->n, folder.p, folder.n);
 	base = v->n + folder.n;
-	if (after.n > 0)
-		memcpy(buf + base, after.p, after.n);
-	n = base + after.n;
-	if (after.n > 0 && after.p[after.n - 1] == '/')
-		buf[n - 1] = '/' + 1; /* behind all that lies in that folder */
-	else if (after.n > 0)
-		buf[n++] = 0;
-	for (size_t given = 0; limit == 0 || given < limit; given++) {
+	n = after.n > 0 ? behind(buf, base, after) : base;
+	while (limit == 0 || given < limit) {
 		st = txn_next(v->txn, span_of(buf, n), &at, err);
-		if (st == ST_NOT_FOUND ||
-		    (st == ST_OK && (at.n <= base || memcmp(at.p, buf, base) != 0)))
+		if (st == ST_NOT_FOUND || (st == ST_OK && !span_starts(at, span_of(buf, base))))
 			return ST_OK;
 		if (st != ST_OK)
 			return st;
 		name = span_from(at, base);
+		if (name.n == 0) { /* a record of the folder's own name is not in the folder */
+			buf[base] = 0;
+			n = base + 1;
+			continue;
+		}
 		slash = memchr(name.p, '/', name.n);
 		if (slash != NULL)
 			name.n = (size_t)(slash - name.p) + 1;
-		/* Where to go on: just behind this record, or behind everything in that folder. */
-		memcpy(buf + base, name.p, name.n);
-		n = base + name.n;
-		if (slash != NULL)
-			buf[n - 1] = '/' + 1;
-		else
-			buf[n++] = 0;
+		n = behind(buf, base, name);
+		given++;
 		st = visit(arg, name);
 		if (st != ST_OK)
 			return st;
@@ -123,11 +130,12 @@ enum status view_list(const struct view *v, struct span folder, struct span afte
 enum status view_first(const struct view *v, struct span *ret, struct err *err)
 {
 	struct span at, prefix = span_of(v->prefix, v->n);
-	enum status st = txn_next(v->txn, prefix, &at, err);
+	/* The prefix and its NUL: the least path below it. */
+	enum status st = txn_next(v->txn, span_of(v->prefix, v->n + 1), &at, err);
 
 	if (st != ST_OK)
 		return st;
-	if (!span_starts(at, prefix) || at.n == prefix.n)
+	if (!span_starts(at, prefix))
 		return ST_NOT_FOUND;
 	*ret = span_from(at, prefix.n);
 	return ST_OK;
