@@ -80,6 +80,7 @@ static void let_go(struct reader *r)
 		r->readers->storage->driver->read_close(&r->storage);
 	r->held = false;
 	r->published = NULL;
+	r->txn.magic = 0;
 	term_keys_drop(&r->keys);
 	arena_free(&r->arena);
 	if (r->drop != NULL)
@@ -210,6 +211,7 @@ void reader_turn_end(struct reader *r)
 		r->readers->storage->driver->reset(r->storage);
 	r->held = false;
 	r->published = NULL;
+	r->txn.magic = 0;
 	arena_reset(&r->arena);
 	epoch_offline(r->epoch);
 	r->online = false;
