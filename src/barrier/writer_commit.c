@@ -1,0 +1,420 @@
+/*
+ * A group, in order: take what waits; run each job on the overlay; decide whether a rotation is due; make sure that the running mark
+ * allows for the group; seal, count, put; hang the snapshot; commit; publish; tell.
+ *
+ * What can fail, and what then holds: a job (its changes are undone, the others go on); a rotation that a limit demands (the group is
+ * refused); memory or storage while the group is applied, or the commit (the group fails, nothing changed, encryptions done are carried
+ * into the next group's count); a commit of unknown outcome (readers stop, the storage settles it, then as done or not done).
+ */
+#include "barrier/writer_impl.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "barrier/record.h"
+#include "base/log.h"
+
+#define MODULE         "writer"
+#define RETRY_FIRST_NS NS_PER_S
+#define RETRY_MOST_NS  (300 * NS_PER_S)
+
+const struct storage_driver *writer_driver(const struct writer *w)
+{
+	return w->config.storage->driver;
+}
+
+uint32_t writer_group_records(const struct writer *w)
+{
+	return w->config.group_records;
+}
+
+/* The wall time as the active term has seen it: never goes back, also over a restart. */
+int64_t writer_seen_now(struct writer *w)
+{
+	int64_t mono = clock_mono_ns(w->config.clock), wall = clock_wall_ns(w->config.clock);
+	int64_t least = w->active.seen_ns + (mono - w->seen_mono_ns);
+
+	w->active.seen_ns = wall > least ? wall : least;
+	w->seen_mono_ns = mono;
+	return w->active.seen_ns;
+}
+
+/* ---- the transaction of a group ---- */
+
+enum status writer_group_begin(struct writer *w, struct err *err)
+{
+	struct storage_txn *t;
+	enum status st = writer_driver(w)->write_begin(w->config.storage, &t, err);
+
+	if (st != ST_OK)
+		return st;
+	w->txn = (struct txn){
+	    .magic = TXN_MAGIC,
+	    .storage = t,
+	    .keyring = keyring_ref(w->keyring),
+	    .world = world_ref(w->world),
+	    .keys = &w->keys,
+	    .arena = &w->arena,
+	    .write = &w->write,
+	};
+	w->write.now_ns = writer_seen_now(w);
+	w->n_touched = 0;
+	w->group_encryptions = 0;
+	return ST_OK;
+}
+
+/* Forget the group's changes; the storage transaction has ended or is aborted here. */
+void writer_group_end(struct writer *w)
+{
+	if (w->txn.storage != NULL)
+		writer_driver(w)->abort(&w->txn.storage);
+	for (uint32_t i = w->keyring != NULL ? keyring_active(w->keyring) + 1 : 1;
+	     w->txn.keyring != NULL && i <= keyring_active(w->txn.keyring); i++)
+		term_keys_forget(&w->keys, i);
+	keyring_unref(&w->txn.keyring);
+	world_unref(&w->txn.world);
+	while (w->write.n_raw > 0)
+		builder_free(&w->write.raw[--w->write.n_raw].value);
+	w->write.n_events = 0;
+	overlay_reset(&w->write.overlay);
+	arena_reset(&w->arena);
+	w->txn.magic = 0;
+}
+
+static enum status put_raw(struct writer *w, const char *path, const struct builder *value,
+                           struct err *err)
+{
+	enum status st = builder_status(value);
+
+	if (st != ST_OK)
+		return err_set(err, st, "no memory for %s", path);
+	return writer_driver(w)->put(w->txn.storage, span_str(path), builder_span(value), err);
+}
+
+enum status writer_put_head(struct writer *w, const struct keyring *k, struct err *err)
+{
+	struct builder head;
+	enum status st;
+
+	builder_init(&head, 4096);
+	keyring_head(k, &head);
+	st = put_raw(w, KEYRING_HEAD_PATH, &head, err);
+	builder_free(&head);
+	return st;
+}
+
+enum status writer_put_usage(struct writer *w, uint32_t term, const struct usage *u,
+                             struct err *err)
+{
+	char path[32];
+	struct builder b;
+	enum status st;
+
+	builder_init(&b, 4096);
+	usage_encode(keyring_mac_key(w->txn.keyring), term, u, &b);
+	snprintf(path, sizeof path, USAGE_PATH, term);
+	st = put_raw(w, path, &b, err);
+	builder_free(&b);
+	return st;
+}
+
+/* ---- commit, with all three outcomes ---- */
+
+/* Ends the storage transaction.  ST_OK: durable, and the snapshot that was hung is published.  Else nothing changed. */
+enum status writer_commit(struct writer *w, struct err *err)
+{
+	struct snapshots *snapshots = readers_snapshots(w->config.readers);
+	uint64_t id = writer_driver(w)->id(w->txn.storage);
+	enum storage_outcome outcome;
+	struct err why = {0};
+
+	outcome = writer_driver(w)->commit(&w->txn.storage, &why);
+	if (outcome == STORAGE_UNKNOWN) {
+		COUNT(w, unknown, 1);
+		log_error(MODULE, "the outcome of commit %llu is unknown (%s): settling it",
+		          (unsigned long long)id, why.text);
+		readers_stop(w->config.readers);
+		while (writer_driver(w)->settle(w->config.storage, id, &outcome, err) != ST_OK) {
+			log_error(MODULE, "the storage cannot be reopened (%s): trying again",
+			          err_text(err, ST_IO));
+			nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
+		}
+		readers_go(w->config.readers);
+		log_warn(MODULE, "commit %llu was %s", (unsigned long long)id,
+		         outcome == STORAGE_DONE ? "done" : "not done");
+	}
+	if (outcome == STORAGE_DONE) {
+		COUNT(w, commits, 1);
+		if (snapshots->hung != NULL)
+			snapshots_publish(snapshots);
+		return ST_OK;
+	}
+	COUNT(w, failed, 1);
+	snapshots_unhang(snapshots);
+	return err_set(err, why.status == ST_FULL ? ST_FULL : ST_IO,
+	               "the write could not be made durable: %s", err_text(&why, ST_IO));
+}
+
+/* Take over what the group's transaction made current. */
+void writer_adopt(struct writer *w)
+{
+	keyring_unref(&w->keyring);
+	world_unref(&w->world);
+	w->keyring = keyring_ref(w->txn.keyring);
+	w->world = world_ref(w->txn.world);
+}
+
+/* ---- counting ---- */
+
+static struct usage *touch(struct writer *w, uint32_t term, struct err *err)
+{
+	struct touched *t;
+
+	for (size_t i = 0; i < w->n_touched; i++)
+		if (w->touched[i].term == term)
+			return &w->touched[i].usage;
+	if (w->n_touched == w->cap_touched) {
+		size_t cap = w->cap_touched == 0 ? TOUCHED_INLINE : w->cap_touched * 2;
+		struct touched *more = realloc(w->touched, cap * sizeof *more);
+
+		if (more == NULL) {
+			err_set(err, ST_NOMEM, "no memory to count records");
+			return NULL;
+		}
+		w->touched = more;
+		w->cap_touched = cap;
+	}
+	t = &w->touched[w->n_touched];
+	t->term = term;
+	if (term > keyring_active(w->keyring))
+		t->usage = (struct usage){.seen_ns = w->write.now_ns};
+	else if (usage_load(w->txn.storage, keyring_mac_key(w->txn.keyring), term, &t->usage,
+	                    err) != ST_OK)
+		return NULL;
+	if (term == keyring_active(w->keyring)) {
+		t->usage.encryptions += w->carry;
+		t->usage.seen_ns = w->write.now_ns;
+	}
+	w->n_touched++;
+	return &t->usage;
+}
+
+/* ---- applying a group ---- */
+
+static enum status apply_change(struct writer *w, const struct change *c, struct err *err)
+{
+	uint32_t active = keyring_active(w->txn.keyring), old_term;
+	const struct aead_key *key;
+	struct span old;
+	struct usage *u;
+	enum status st = writer_driver(w)->get(w->txn.storage, c->path, &old, err);
+
+	if (st == ST_OK) {
+		st = record_term(old, &old_term);
+		if (st == ST_OK && old_term > 0 && old_term <= active) {
+			u = touch(w, old_term, err);
+			if (u == NULL)
+				return err->status;
+			u->records -= u->records > 0 ? 1 : 0;
+		} else {
+			log_warn(MODULE, "a record that is no record was put into the storage by "
+			                 "hand; it is replaced");
+		}
+	} else if (st != ST_NOT_FOUND) {
+		return st;
+	}
+	if (c->deleted)
+		return writer_driver(w)->del(w->txn.storage, c->path, err);
+	u = touch(w, active, err);
+	if (u == NULL)
+		return err->status;
+	st = term_keys_get(&w->keys, w->txn.keyring, active, &key, err);
+	if (st != ST_OK)
+		return st;
+	if (w->config.hooks.encrypted != NULL)
+		w->config.hooks.encrypted(w->config.hooks.ctx, active);
+	w->group_encryptions++;
+	COUNT(w, encryptions, 1);
+	u->encryptions++;
+	u->records++;
+	builder_reset(&w->sealed);
+	st = record_seal(active, key, w->config.random, c->path, c->value, &w->sealed);
+	if (st != ST_OK)
+		return err_set(err, st, "a record could not be sealed");
+	return writer_driver(w)->put(w->txn.storage, c->path, builder_span(&w->sealed), err);
+}
+
+enum status writer_apply(struct writer *w, struct err *err)
+{
+	const struct overlay *o = &w->write.overlay;
+	enum status st = ST_OK;
+
+	for (size_t i = 0; w->config.hooks.term_made != NULL && i < w->write.n_events; i++)
+		w->config.hooks.term_made(w->config.hooks.ctx, w->write.events[i].new_term);
+	if (touch(w, keyring_active(w->txn.keyring), err) == NULL)
+		return err->status;
+	if (w->carry > 0 && touch(w, keyring_active(w->keyring), err) == NULL)
+		return err->status;
+	for (size_t i = 0; st == ST_OK && i < o->n; i++)
+		st = apply_change(w, o->sorted[i], err);
+	for (size_t i = 0; st == ST_OK && i < w->write.n_raw; i++)
+		st = put_raw(w, w->write.raw[i].path, &w->write.raw[i].value, err);
+	/* Terms made and replaced within one group have a record of their own too: none was used. */
+	for (uint32_t i = keyring_active(w->keyring) + 1;
+	     st == ST_OK && i <= keyring_active(w->txn.keyring); i++)
+		if (touch(w, i, err) == NULL)
+			st = err->status;
+	for (size_t i = 0; st == ST_OK && i < w->n_touched; i++)
+		st = writer_put_usage(w, w->touched[i].term, &w->touched[i].usage, err);
+	if (st == ST_OK && w->txn.keyring != w->keyring)
+		st = writer_put_head(w, w->txn.keyring, err);
+	return st;
+}
+
+static uint64_t count_puts(const struct overlay *o)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < o->n; i++)
+		n += o->sorted[i]->deleted ? 0 : 1;
+	return n;
+}
+
+/* Usage of the transaction's active term as the limits see it. */
+static struct usage current_usage(const struct writer *w)
+{
+	struct usage u = {0};
+
+	if (keyring_active(w->txn.keyring) == keyring_active(w->keyring)) {
+		u = w->active;
+		u.encryptions += w->carry;
+	}
+	return u;
+}
+
+/*
+ * Rotate when a limit or the interval says so.  Room for the whole allowance is kept below the limit, so that not even the count
+ * after an unclean stop passes it.
+ */
+static enum status rotate_when_due(struct writer *w, uint64_t puts, struct err *err)
+{
+	uint64_t more = puts > writer_group_records(w) ? puts : writer_group_records(w);
+	struct usage u = current_usage(w);
+	int64_t mono = clock_mono_ns(w->config.clock);
+	enum term_cause cause;
+	enum status st = rotate_due(w->txn.keyring, &u, w->write.now_ns, more, &cause, err);
+
+	if (st != ST_OK || cause == 0 || (cause == CAUSE_INTERVAL && mono < w->retry_at_ns))
+		return st;
+	st = rotate_now(&w->txn, cause, err);
+	if (st == ST_OK)
+		return ST_OK;
+	COUNT(w, rotations_failed, 1);
+	w->retry_wait_ns = w->retry_wait_ns == 0 ? RETRY_FIRST_NS : w->retry_wait_ns * 2;
+	if (w->retry_wait_ns > RETRY_MOST_NS)
+		w->retry_wait_ns = RETRY_MOST_NS;
+	w->retry_at_ns = mono + w->retry_wait_ns;
+	log_error(MODULE, "automatic rotation (%s) failed: %s; next try in %lld s",
+	          term_cause_name(cause), err_text(err, st),
+	          (long long)(w->retry_wait_ns / NS_PER_S));
+	if (cause == CAUSE_INTERVAL)
+		return ST_OK;
+	return err_wrap(err, ST_UNAVAILABLE,
+	                "the active term's limit is reached and no new term can be made");
+}
+
+/* Make the running mark durable for at least `records`, in a commit of its own: nothing was encrypted yet. */
+static enum status allow(struct writer *w, uint32_t records, struct err *err)
+{
+	struct keyring *k;
+	const struct keyring *held = w->txn.keyring;
+	enum status st;
+
+	if (keyring_allowance(w->keyring) >= records)
+		return ST_OK;
+	/* The overlay holds all changes; the storage transaction is empty and can be ended and begun again. */
+	st = keyring_with_allowance(w->keyring, records, &k);
+	if (st != ST_OK)
+		return err_set(err, st, "no memory");
+	w->txn.keyring = k;
+	st = writer_put_head(w, k, err);
+	if (st == ST_OK)
+		st = writer_commit(w, err);
+	w->txn.keyring = held;
+	if (st != ST_OK) {
+		const struct keyring *gone = k;
+
+		keyring_unref(&gone);
+		return st;
+	}
+	keyring_unref(&w->keyring);
+	w->keyring = k;
+	st = keyring_with_allowance(held, records, &k);
+	if (st != ST_OK)
+		return err_set(err, st, "no memory");
+	keyring_unref(&w->txn.keyring);
+	w->txn.keyring = k;
+	return writer_driver(w)->write_begin(w->config.storage, &w->txn.storage, err);
+}
+
+static void group_committed(struct writer *w)
+{
+	uint32_t was = keyring_active(w->keyring);
+	uint64_t before = w->active.encryptions + w->carry;
+
+	for (size_t i = 0; i < w->n_touched; i++) {
+		if (w->touched[i].term == was)
+			before = w->touched[i].usage.encryptions;
+		if (w->touched[i].term == keyring_active(w->txn.keyring))
+			w->active = w->touched[i].usage;
+	}
+	w->carry = 0;
+	writer_adopt(w);
+	for (size_t i = 0; i < w->write.n_events; i++) {
+		struct rotation_event *e = &w->write.events[i];
+
+		e->old_encryptions = e->old_term == was ? before : 0;
+		COUNT(w, rotations, 1);
+		w->retry_at_ns = 0;
+		w->retry_wait_ns = 0;
+		log_info(MODULE, "rotated: term %u is active, cause %s", e->new_term,
+		         term_cause_name(e->cause));
+		if (w->config.hooks.rotated != NULL)
+			w->config.hooks.rotated(w->config.hooks.ctx, e);
+	}
+}
+
+/* Commit what the jobs of this group left in the transaction. */
+enum status writer_group_commit(struct writer *w, struct err *err)
+{
+	uint64_t puts = count_puts(&w->write.overlay);
+	enum status st = ST_OK;
+
+	if (puts > 0 || w->txn.keyring != w->keyring ||
+	    rotate_due_at(w->txn.keyring) <= w->write.now_ns)
+		st = rotate_when_due(w, puts, err);
+	if (st != ST_OK)
+		return st;
+	if (w->write.overlay.n == 0 && w->txn.keyring == w->keyring && w->txn.world == w->world)
+		return ST_OK;
+	if (puts > UINT32_MAX)
+		return err_set(err, ST_LIMIT, "too many records at once");
+	st = allow(w, puts > writer_group_records(w) ? (uint32_t)puts : writer_group_records(w),
+	           err);
+	if (st == ST_OK)
+		st = writer_apply(w, err);
+	if (st == ST_OK)
+		st = snapshots_hang(readers_snapshots(w->config.readers),
+		                    writer_driver(w)->id(w->txn.storage), w->txn.keyring,
+		                    w->txn.world);
+	if (st == ST_OK)
+		st = writer_commit(w, err);
+	if (st == ST_OK) {
+		group_committed(w);
+	} else if (keyring_active(w->txn.keyring) == keyring_active(w->keyring)) {
+		w->carry += w->group_encryptions;
+	}
+	return st;
+}
