@@ -67,12 +67,12 @@ class Server:
     # Life
 
     def launch(self, **popen):
-        """Start the process and return at once."""
+        """Start the process and return at once; popen: further arguments of subprocess.Popen."""
         assert self.process is None, "it runs already"
         with open(self.stderr_file, "ab") as stderr:
-            self.process = subprocess.Popen(
-                [*self.prefix, self.program, *self.arguments], stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr,
-                env={**os.environ, **SANITIZER_OPTIONS, **self.env}, cwd=self.folder, **popen)
+            popen = {"stdin": subprocess.DEVNULL, "stdout": stderr, "stderr": stderr, "cwd": self.folder, **popen}
+            self.process = subprocess.Popen([*self.prefix, self.program, *self.arguments],
+                                            env={**os.environ, **SANITIZER_OPTIONS, **self.env}, **popen)
         self.api = Api("127.0.0.1", self.port, self.root_token)
         return self
 
@@ -88,8 +88,8 @@ class Server:
                 assert time.monotonic() < deadline, f"the server does not answer:\n{self.log()}"
                 time.sleep(0.005)
 
-    def start(self):
-        return self.launch().wait_ready()
+    def start(self, **popen):
+        return self.launch(**popen).wait_ready()
 
     def stop(self):
         """SIGTERM; it must end with 0 and without a sanitizer's report."""
@@ -148,9 +148,9 @@ class Server:
     def seal(self):
         self.api.post("sys/seal").expect(204)
 
-    def ready(self):
+    def ready(self, **popen):
         """Started, initialised with one share, open, kv at secret/."""
-        self.start()
+        self.start(**popen)
         self.init()
         self.unseal()
         self.api.post("sys/mounts/secret", {"type": "kv"}).expect(204)
