@@ -491,6 +491,11 @@ static void builder_fills_to_the_last_byte(void **state)
 		assert_int_equal(b.n, cases[i].room);
 		assert_int_equal(buf[cases[i].room], 0xee);
 		builder_free(&b);
+		builder_init(&b, cases[i].room);
+		cases[i].add(&b);
+		assert_int_equal(builder_status(&b), ST_OK);
+		assert_int_equal(b.n, cases[i].room);
+		builder_free(&b);
 	}
 }
 

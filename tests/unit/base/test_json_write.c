@@ -71,6 +71,45 @@ static void commas_stand_where_they_belong(void **state)
 	           "\"l\":[[],1,{},null,{\"a\":null},true,2,\"x\"],\"n\\u0000\":\"\",\"\":null}");
 }
 
+static void siblings_begin_anew(void **state)
+{
+	struct json_writer w;
+	struct builder b;
+
+	(void)state;
+	begin(&w, &b);
+	json_begin_array(&w);
+	for (int i = 0; i < 2; i++) {
+		json_begin_array(&w);
+		json_int(&w, i);
+		json_int(&w, i);
+		json_end_array(&w);
+		json_begin_object(&w);
+		json_put_int(&w, "a", i);
+		json_put_int(&w, "b", i);
+		json_end_object(&w);
+	}
+	json_end_array(&w);
+	expect(&b, "[[0,0],{\"a\":0,\"b\":0},[1,1],{\"a\":1,\"b\":1}]");
+}
+
+/* What fits to the last byte is written. */
+static void strings_fill_a_buffer(void **state)
+{
+	uint8_t buf[32];
+
+	(void)state;
+	for (size_t cap = 0; cap < sizeof(buf); cap++) {
+		struct json_writer w;
+		struct builder b;
+		builder_init_fixed(&b, buf, cap);
+		json_writer_init(&w, &b);
+		json_cstr(&w, "text");
+		assert_int_equal(builder_status(&b), cap >= strlen("\"text\"") ? ST_OK : ST_LIMIT);
+		builder_free(&b);
+	}
+}
+
 static void scalars_stand_alone(void **state)
 {
 	static const struct {
@@ -379,6 +418,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(commas_stand_where_they_belong),
+	    cmocka_unit_test(siblings_begin_anew),
+	    cmocka_unit_test(strings_fill_a_buffer),
 	    cmocka_unit_test(scalars_stand_alone),
 	    cmocka_unit_test(strings_are_escaped),
 	    cmocka_unit_test(every_byte_is_readable),
