@@ -68,6 +68,8 @@ static int on_value(llhttp_t *p, const char *at, size_t n)
 	struct h1_head *h = p->data;
 	if (h->chunk_sink != NULL)
 		return 0;
+	if (h->n_fields == 0)
+		return HPE_USER; /* a value without a name */
 	struct h1_field *f = &h->fields[h->n_fields - 1];
 	f->value = (uint32_t)((const uint8_t *)at - h->base);
 	f->value_n = (uint32_t)n;
@@ -219,10 +221,10 @@ static enum h1_step take_line(struct h1_head *h, struct span line)
 	while (m < line.n && m < sizeof(h->method_text) &&
 	       ((line.p[m] >= 'A' && line.p[m] <= 'Z') || line.p[m] == '-'))
 		m++;
-	if (m == 0 || m == line.n || line.p[m] != ' ')
-		return refuse(h, 400, "malformed request line");
 	if (m == sizeof(h->method_text))
 		return refuse(h, 405, "method not allowed");
+	if (m == 0 || m == line.n || line.p[m] != ' ')
+		return refuse(h, 400, "malformed request line");
 	memcpy(h->method_text, line.p, m);
 	h->method = span_of(h->method_text, m);
 	struct span rest = span_from(line, m + 1);
@@ -267,6 +269,8 @@ static enum h1_step end_line(struct h1_head *h, const struct h1_limits *limits, 
 			return refuse(h, 431, "the request headers are too large");
 		if (n > 0 && (buf[h->line_start] == ' ' || buf[h->line_start] == '\t'))
 			return refuse(h, 400, "folded header lines are not accepted");
+		if (n > 0 && buf[h->line_start] == ':')
+			return refuse(h, 400, "a header has no name"); /* llhttp takes these */
 		if (n > 0 && h->lines > limits->max_header_count)
 			return refuse(h, 431, "too many request headers");
 	}
