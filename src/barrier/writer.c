@@ -17,6 +17,11 @@
 
 #define MODULE       "writer"
 #define JOBS_A_GROUP 512
+#define GROUP_BYTES \
+	((size_t)1 << 20) /* plaintext that a group holds in locked memory before it is closed */
+
+/* What the inbox holds when the thread has ended: jobs are refused at once. */
+static struct writer_job inbox_closed;
 
 /* ---- jobs ---- */
 
@@ -25,19 +30,24 @@ static void finish(struct writer_job *job, enum status st, const struct err *err
 	job->done(job, st, err);
 }
 
-/* The oldest job that waits, or NULL. */
-static struct writer_job *peek(struct writer *w)
+/* All that waits in the inbox, oldest first; `leave` stands there then. */
+static void drain(struct writer *w, struct writer_job *leave)
 {
 	struct writer_job *j, *newest;
 
-	if (w->taken != NULL)
-		return w->taken;
-	newest = atomic_exchange_explicit(&w->inbox, NULL, memory_order_acquire);
+	newest = atomic_exchange_explicit(&w->inbox, leave, memory_order_acquire);
 	while ((j = newest) != NULL) {
 		newest = j->next;
 		j->next = w->taken;
 		w->taken = j;
 	}
+}
+
+/* The oldest job that waits, or NULL. */
+static struct writer_job *peek(struct writer *w)
+{
+	if (w->taken == NULL)
+		drain(w, NULL);
 	return w->taken;
 }
 
@@ -67,41 +77,94 @@ static void run_one(struct writer *w, struct writer_job *j)
 
 static bool group_full(const struct writer *w, size_t jobs)
 {
-	return jobs >= JOBS_A_GROUP ||
+	return jobs >= JOBS_A_GROUP || w->arena.used >= GROUP_BYTES ||
 	       w->write.overlay.n + writer_group_records(w) / 16 >= writer_group_records(w) ||
 	       w->write.n_raw >= TXN_RAW_MAX / 2;
 }
 
-static void run_due(struct writer *w)
+/* The upper floor's periodic work, when its time has come. */
+enum due_outcome { DUE_NOT, DUE_RAN, DUE_FAILED };
+
+static enum due_outcome run_due(struct writer *w)
 {
 	const struct writer_hooks *h = &w->config.hooks;
 	struct txn_mark mark;
 	struct err err = {0};
+	enum status st;
 
-	if (h->due == NULL || h->due_at == NULL || h->due_at(h->ctx) > w->write.now_ns)
-		return;
+	if (h->due == NULL || h->due_at == NULL || h->due_at(h->ctx) > w->write.now_ns ||
+	    clock_mono_ns(w->config.clock) < w->due_retry.at_ns)
+		return DUE_NOT;
 	txn_mark(&w->txn, &mark);
-	if (h->due(h->ctx, &w->txn, w->write.now_ns, &err) == ST_OK) {
+	st = h->due(h->ctx, &w->txn, w->write.now_ns, &err);
+	if (st == ST_OK) {
 		txn_release(&w->txn, &mark);
-		return;
+		return DUE_RAN;
 	}
 	txn_undo(&w->txn, &mark);
-	log_warn(MODULE, "periodic work failed: %s", err_text(&err, err.status));
+	log_warn(MODULE, "periodic work failed: %s", err_text(&err, st));
+	return DUE_FAILED;
+}
+
+/* Without this, work that is due and cannot be committed would be tried again at once, for ever. */
+static void due_settle(struct writer *w, enum due_outcome due, enum status st)
+{
+	if (due == DUE_FAILED || (due == DUE_RAN && st != ST_OK))
+		backoff_step(&w->due_retry, clock_mono_ns(w->config.clock));
+	else if (due == DUE_RAN)
+		w->due_retry = (struct backoff){0};
+}
+
+/* No transaction could be begun: the oldest job is told so; with none, what is due waits. */
+static void group_failed(struct writer *w, enum status st, const struct err *err)
+{
+	int64_t mono = clock_mono_ns(w->config.clock);
+	struct writer_job *j = peek(w);
+
+	log_error(MODULE, "cannot begin a write: %s", err_text(err, st));
+	if (j != NULL && j->kind == JOB_WRITE) {
+		finish(take(w), st, err);
+		return;
+	}
+	backoff_step(&w->rotation_retry, mono);
+	backoff_step(&w->due_retry, mono);
+}
+
+static enum status group_start(struct writer *w, struct err *err)
+{
+	enum status st = writer_group_begin(w, err);
+
+	if (st != ST_OK)
+		return st;
+	st = writer_allow(w, writer_group_records(w), err);
+	if (st != ST_OK)
+		writer_group_end(w);
+	return st;
+}
+
+static void group_tell(struct writer_job *first, enum status st, const struct err *err)
+{
+	struct writer_job *j;
+
+	while ((j = first) != NULL) {
+		first = j->next;
+		if (j->status == ST_OK)
+			finish(j, st, err);
+		else
+			finish(j, j->status, &j->err);
+	}
 }
 
 static void group_run(struct writer *w)
 {
 	struct writer_job *first = NULL, **last = &first, *j;
+	enum due_outcome due = DUE_NOT;
 	struct err err = {0};
 	size_t jobs = 0;
-	enum status st = writer_group_begin(w, &err);
+	enum status st = group_start(w, &err);
 
 	if (st != ST_OK) {
-		log_error(MODULE, "cannot begin a write: %s", err_text(&err, st));
-		if ((j = peek(w)) != NULL && j->kind == JOB_WRITE)
-			finish(take(w), st, &err);
-		else
-			nanosleep(&(struct timespec){.tv_nsec = 100 * 1000 * 1000}, NULL);
+		group_failed(w, st, &err);
 		return;
 	}
 	COUNT(w, groups, 1);
@@ -113,37 +176,41 @@ static void group_run(struct writer *w)
 		jobs++;
 	}
 	if (!group_full(w, jobs))
-		run_due(w);
+		due = run_due(w);
 	st = writer_group_commit(w, &err);
 	writer_group_end(w);
-	while ((j = first) != NULL) {
-		first = j->next;
-		if (j->status == ST_OK)
-			finish(j, st, &err);
-		else
-			finish(j, j->status, &j->err);
-	}
+	due_settle(w, due, st);
+	group_tell(first, st, &err);
 	epoch_poll(readers_epoch(w->config.readers));
 }
 
 /* ---- the thread ---- */
 
+/* The wall time, as the active term sees it, of a monotonic moment. */
+static int64_t wall_of(const struct writer *w, int64_t mono_ns)
+{
+	return w->active.seen_ns + (mono_ns - w->seen_mono_ns);
+}
+
+static int64_t not_before(const struct writer *w, int64_t at, const struct backoff *b)
+{
+	int64_t retry = b->at_ns != 0 ? wall_of(w, b->at_ns) : at;
+
+	return at != INT64_MAX && retry > at ? retry : at;
+}
+
 /* The next moment at which something is due, as wall time; INT64_MAX: never. */
-static int64_t next_due(struct writer *w)
+static int64_t next_due(const struct writer *w)
 {
 	const struct writer_hooks *h = &w->config.hooks;
-	int64_t at, upper;
+	int64_t rotation, upper = INT64_MAX;
 
 	if (w->state != WRITER_OPEN)
 		return INT64_MAX;
-	at = rotate_due_at(w->keyring);
-	if (at != INT64_MAX && w->retry_at_ns != 0) {
-		int64_t retry = w->active.seen_ns + (w->retry_at_ns - w->seen_mono_ns);
-
-		at = retry > at ? retry : at;
-	}
-	upper = h->due_at != NULL ? h->due_at(h->ctx) : INT64_MAX;
-	return upper < at ? upper : at;
+	rotation = not_before(w, rotate_due_at(w->keyring), &w->rotation_retry);
+	if (h->due != NULL && h->due_at != NULL)
+		upper = not_before(w, h->due_at(h->ctx), &w->due_retry);
+	return upper < rotation ? upper : rotation;
 }
 
 /* A timer at the due moment on the wall clock; it also fires when somebody sets that clock, and everything is looked at again. */
@@ -159,8 +226,10 @@ static void arm(struct writer *w, int64_t due)
 		ts.it_value.tv_sec = at / NS_PER_S;
 		ts.it_value.tv_nsec = at % NS_PER_S;
 	}
+	/* ECANCELED: the clock was set meanwhile; the timer is armed all the same. */
 	if (timerfd_settime(w->timer_fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &ts, NULL) !=
-	    0)
+	        0 &&
+	    errno != ECANCELED)
 		log_warn(MODULE, "timer: %s", strerror(errno));
 }
 
@@ -207,8 +276,9 @@ static void run_control(struct writer *w)
 static bool round_once(struct writer *w)
 {
 	struct writer_job *j = peek(w);
+	int64_t now = writer_seen_now(w);
 
-	if (j == NULL && next_due(w) > writer_seen_now(w))
+	if (j == NULL && next_due(w) > now)
 		return false;
 	if (j != NULL && j->kind == JOB_CONTROL)
 		run_control(w);
@@ -217,6 +287,14 @@ static bool round_once(struct writer *w)
 	else
 		group_run(w);
 	return true;
+}
+
+/* Nothing is taken any more; what came too late is told so. */
+static void close_inbox(struct writer *w)
+{
+	drain(w, &inbox_closed);
+	while (w->taken != NULL)
+		run_closed(w);
 }
 
 static void *thread_main(void *arg)
@@ -233,20 +311,26 @@ static void *thread_main(void *arg)
 	if (w->state == WRITER_OPEN)
 		writer_close(w);
 	w->state = WRITER_STOPPED;
-	while (peek(w) != NULL)
-		run_closed(w);
+	close_inbox(w);
 	return NULL;
 }
 
 void writer_submit(struct writer *w, struct writer_job *job)
 {
 	struct writer_job *head = atomic_load_explicit(&w->inbox, memory_order_relaxed);
+	struct err err = {0};
 
 	atomic_fetch_add_explicit(&w->stats.waiting, 1, memory_order_relaxed);
-	do
+	do {
+		if (head == &inbox_closed) {
+			atomic_fetch_sub_explicit(&w->stats.waiting, 1, memory_order_relaxed);
+			err_set(&err, ST_SEALED, "Vault is sealed");
+			finish(job, ST_SEALED, &err);
+			return;
+		}
 		job->next = head;
-	while (!atomic_compare_exchange_weak_explicit(&w->inbox, &head, job, memory_order_release,
-	                                              memory_order_relaxed));
+	} while (!atomic_compare_exchange_weak_explicit(&w->inbox, &head, job, memory_order_release,
+	                                                memory_order_relaxed));
 	if (head == NULL)
 		writer_wake(w);
 }
@@ -296,8 +380,11 @@ enum status writer_start(struct writer *w, struct err *err)
 
 void writer_stop(struct writer *w)
 {
-	if (!w->started)
+	if (!w->started) {
+		if (atomic_load_explicit(&w->inbox, memory_order_relaxed) != &inbox_closed)
+			close_inbox(w);
 		return;
+	}
 	atomic_store_explicit(&w->stopping, true, memory_order_release);
 	writer_wake(w);
 	pthread_join(w->thread, NULL);

@@ -64,7 +64,7 @@ MUST_USE enum status writer_new(const struct writer_config *config, struct write
 MUST_USE enum status writer_start(struct writer *w, struct err *err);
 void writer_free(struct writer **w);
 
-/* writer_submit(w, job): any thread; never blocks.  Jobs run in the order of submission.  After writer_stop `done` gets ST_SEALED at once. */
+/* writer_submit(w, job): any thread; never blocks.  Jobs run in the order of submission.  After writer_stop `done` gets ST_SEALED at once, on the caller's thread. */
 void writer_submit(struct writer *w, struct writer_job *job);
 /* writer_wake(w): look at the clock again (a test moved it). */
 void writer_wake(struct writer *w);

@@ -19,6 +19,7 @@
 #define MODULE         "writer"
 #define RETRY_FIRST_NS NS_PER_S
 #define RETRY_MOST_NS  (300 * NS_PER_S)
+#define SEALED_KEPT    ((size_t)1 << 20) /* a larger buffer is given back after its group */
 
 const struct storage_driver *writer_driver(const struct writer *w)
 {
@@ -30,7 +31,14 @@ uint32_t writer_group_records(const struct writer *w)
 	return w->config.group_records;
 }
 
-/* The wall time as the active term has seen it: never goes back, also over a restart. */
+void backoff_step(struct backoff *b, int64_t mono_ns)
+{
+	b->wait_ns = b->wait_ns == 0 ? RETRY_FIRST_NS : b->wait_ns * 2;
+	if (b->wait_ns > RETRY_MOST_NS)
+		b->wait_ns = RETRY_MOST_NS;
+	b->at_ns = mono_ns + b->wait_ns;
+}
+
 int64_t writer_seen_now(struct writer *w)
 {
 	int64_t mono = clock_mono_ns(w->config.clock), wall = clock_wall_ns(w->config.clock);
@@ -80,6 +88,8 @@ void writer_group_end(struct writer *w)
 	w->write.n_events = 0;
 	overlay_reset(&w->write.overlay);
 	arena_reset(&w->arena);
+	if (w->sealed.cap > SEALED_KEPT)
+		builder_free(&w->sealed);
 	w->txn.magic = 0;
 }
 
@@ -168,21 +178,23 @@ void writer_adopt(struct writer *w)
 
 /* ---- counting ---- */
 
-static struct usage *touch(struct writer *w, uint32_t term, struct err *err)
+/* The usage of a term in this group; valid until the next call. */
+static enum status touch(struct writer *w, uint32_t term, struct usage **ret, struct err *err)
 {
 	struct touched *t;
+	enum status st = ST_OK;
 
 	for (size_t i = 0; i < w->n_touched; i++)
-		if (w->touched[i].term == term)
-			return &w->touched[i].usage;
+		if (w->touched[i].term == term) {
+			*ret = &w->touched[i].usage;
+			return ST_OK;
+		}
 	if (w->n_touched == w->cap_touched) {
 		size_t cap = w->cap_touched == 0 ? TOUCHED_INLINE : w->cap_touched * 2;
 		struct touched *more = realloc(w->touched, cap * sizeof *more);
 
-		if (more == NULL) {
-			err_set(err, ST_NOMEM, "no memory to count records");
-			return NULL;
-		}
+		if (more == NULL)
+			return err_set(err, ST_NOMEM, "no memory to count records");
 		w->touched = more;
 		w->cap_touched = cap;
 	}
@@ -190,47 +202,58 @@ static struct usage *touch(struct writer *w, uint32_t term, struct err *err)
 	t->term = term;
 	if (term > keyring_active(w->keyring))
 		t->usage = (struct usage){.seen_ns = w->write.now_ns};
-	else if (usage_load(w->txn.storage, keyring_mac_key(w->txn.keyring), term, &t->usage,
-	                    err) != ST_OK)
-		return NULL;
+	else
+		st = usage_load(w->txn.storage, keyring_mac_key(w->txn.keyring), term, &t->usage,
+		                err);
+	if (st != ST_OK)
+		return st;
 	if (term == keyring_active(w->keyring)) {
 		t->usage.encryptions += w->carry;
 		t->usage.seen_ns = w->write.now_ns;
 	}
 	w->n_touched++;
-	return &t->usage;
+	*ret = &t->usage;
+	return ST_OK;
 }
 
 /* ---- applying a group ---- */
 
-static enum status apply_change(struct writer *w, const struct change *c, struct err *err)
+/* The record that a change replaces is one less under its term. */
+static enum status uncount_old(struct writer *w, struct span path, struct err *err)
 {
-	uint32_t active = keyring_active(w->txn.keyring), old_term;
-	const struct aead_key *key;
+	uint32_t term;
 	struct span old;
 	struct usage *u;
-	enum status st = writer_driver(w)->get(w->txn.storage, c->path, &old, err);
+	enum status st = writer_driver(w)->get(w->txn.storage, path, &old, err);
 
-	if (st == ST_OK) {
-		st = record_term(old, &old_term);
-		if (st == ST_OK && old_term > 0 && old_term <= active) {
-			u = touch(w, old_term, err);
-			if (u == NULL)
-				return err->status;
-			u->records -= u->records > 0 ? 1 : 0;
-		} else {
-			log_warn(MODULE, "a record that is no record was put into the storage by "
-			                 "hand; it is replaced");
-		}
-	} else if (st != ST_NOT_FOUND) {
-		return st;
+	if (st != ST_OK)
+		return st == ST_NOT_FOUND ? ST_OK : st;
+	if (record_term(old, &term) != ST_OK || term == 0 ||
+	    term > keyring_active(w->txn.keyring)) {
+		log_warn(MODULE, "a record that is no record was put into the storage by hand; it "
+		                 "is replaced");
+		return ST_OK;
 	}
+	st = touch(w, term, &u, err);
+	if (st == ST_OK)
+		u->records -= u->records > 0 ? 1 : 0;
+	return st;
+}
+
+static enum status apply_change(struct writer *w, const struct change *c, struct err *err)
+{
+	uint32_t active = keyring_active(w->txn.keyring);
+	const struct aead_key *key;
+	struct usage *u;
+	enum status st = uncount_old(w, c->path, err);
+
+	if (st != ST_OK)
+		return st;
 	if (c->deleted)
 		return writer_driver(w)->del(w->txn.storage, c->path, err);
-	u = touch(w, active, err);
-	if (u == NULL)
-		return err->status;
-	st = term_keys_get(&w->keys, w->txn.keyring, active, &key, err);
+	st = touch(w, active, &u, err);
+	if (st == ST_OK)
+		st = term_keys_get(&w->keys, w->txn.keyring, active, &key, err);
 	if (st != ST_OK)
 		return st;
 	if (w->config.hooks.encrypted != NULL)
@@ -246,26 +269,34 @@ static enum status apply_change(struct writer *w, const struct change *c, struct
 	return writer_driver(w)->put(w->txn.storage, c->path, builder_span(&w->sealed), err);
 }
 
+/*
+ * Terms whose usage record is written in any case: the active one, the one it replaced when that has uncommitted encryptions, and those
+ * made in this group (one that was replaced within it was never used, and has its record too).
+ */
+static enum status touch_terms(struct writer *w, struct err *err)
+{
+	uint32_t was = keyring_active(w->keyring);
+	struct usage *u;
+	enum status st = touch(w, keyring_active(w->txn.keyring), &u, err);
+
+	if (st == ST_OK && w->carry > 0)
+		st = touch(w, was, &u, err);
+	for (uint32_t i = was + 1; st == ST_OK && i < keyring_active(w->txn.keyring); i++)
+		st = touch(w, i, &u, err);
+	return st;
+}
+
 enum status writer_apply(struct writer *w, struct err *err)
 {
 	const struct overlay *o = &w->write.overlay;
-	enum status st = ST_OK;
+	enum status st = touch_terms(w, err);
 
 	for (size_t i = 0; w->config.hooks.term_made != NULL && i < w->write.n_events; i++)
 		w->config.hooks.term_made(w->config.hooks.ctx, w->write.events[i].new_term);
-	if (touch(w, keyring_active(w->txn.keyring), err) == NULL)
-		return err->status;
-	if (w->carry > 0 && touch(w, keyring_active(w->keyring), err) == NULL)
-		return err->status;
 	for (size_t i = 0; st == ST_OK && i < o->n; i++)
 		st = apply_change(w, o->sorted[i], err);
 	for (size_t i = 0; st == ST_OK && i < w->write.n_raw; i++)
 		st = put_raw(w, w->write.raw[i].path, &w->write.raw[i].value, err);
-	/* Terms made and replaced within one group have a record of their own too: none was used. */
-	for (uint32_t i = keyring_active(w->keyring) + 1;
-	     st == ST_OK && i <= keyring_active(w->txn.keyring); i++)
-		if (touch(w, i, err) == NULL)
-			st = err->status;
 	for (size_t i = 0; st == ST_OK && i < w->n_touched; i++)
 		st = writer_put_usage(w, w->touched[i].term, &w->touched[i].usage, err);
 	if (st == ST_OK && w->txn.keyring != w->keyring)
@@ -294,69 +325,117 @@ static struct usage current_usage(const struct writer *w)
 	return u;
 }
 
-/*
- * Rotate when a limit or the interval says so.  Room for the whole allowance is kept below the limit, so that not even the count
- * after an unclean stop passes it.
- */
-static enum status rotate_when_due(struct writer *w, uint64_t puts, struct err *err)
+static void rotation_failed(struct writer *w, enum term_cause cause, const struct err *err)
 {
+	int64_t mono = clock_mono_ns(w->config.clock);
+
+	COUNT(w, rotations_failed, 1);
+	/* One that a limit demands is tried with every group; it is logged no more often than the others. */
+	if (mono < w->rotation_retry.at_ns)
+		return;
+	backoff_step(&w->rotation_retry, mono);
+	log_error(MODULE, "automatic rotation (%s) failed: %s; next try in %lld s",
+	          term_cause_name(cause), err_text(err, ST_IO),
+	          (long long)(w->rotation_retry.wait_ns / NS_PER_S));
+}
+
+/*
+ * Rotate when a limit or the interval says so; *ret_cause is 0 when that was not needed.  Room for the whole allowance is kept below the
+ * limit, so that not even the count after an unclean stop passes it.
+ */
+static enum status rotate_when_due(struct writer *w, uint64_t puts, enum term_cause *ret_cause,
+                                   struct err *err)
+{
+	const struct rotate_settings *s = keyring_settings(w->txn.keyring);
 	uint64_t more = puts > writer_group_records(w) ? puts : writer_group_records(w);
 	struct usage u = current_usage(w);
-	int64_t mono = clock_mono_ns(w->config.clock);
 	enum term_cause cause;
 	enum status st = rotate_due(w->txn.keyring, &u, w->write.now_ns, more, &cause, err);
 
-	if (st != ST_OK || cause == 0 || (cause == CAUSE_INTERVAL && mono < w->retry_at_ns))
+	*ret_cause = (enum term_cause)0;
+	if (st == ST_UNAVAILABLE && puts == 0)
+		return ST_OK; /* nothing will be encrypted; settings can still be changed */
+	if (st != ST_OK)
 		return st;
-	st = rotate_now(&w->txn, cause, err);
-	if (st == ST_OK)
+	if (s->enabled && puts > s->max_operations)
+		return err_set(err, ST_LIMIT, "more records at once than max_operations allows");
+	if (cause == 0 ||
+	    (cause == CAUSE_INTERVAL && clock_mono_ns(w->config.clock) < w->rotation_retry.at_ns))
 		return ST_OK;
-	COUNT(w, rotations_failed, 1);
-	w->retry_wait_ns = w->retry_wait_ns == 0 ? RETRY_FIRST_NS : w->retry_wait_ns * 2;
-	if (w->retry_wait_ns > RETRY_MOST_NS)
-		w->retry_wait_ns = RETRY_MOST_NS;
-	w->retry_at_ns = mono + w->retry_wait_ns;
-	log_error(MODULE, "automatic rotation (%s) failed: %s; next try in %lld s",
-	          term_cause_name(cause), err_text(err, st),
-	          (long long)(w->retry_wait_ns / NS_PER_S));
-	if (cause == CAUSE_INTERVAL)
+	st = rotate_now(&w->txn, cause, err);
+	if (st == ST_OK) {
+		*ret_cause = cause;
+		return ST_OK;
+	}
+	rotation_failed(w, cause, err);
+	/* Without it nothing is passed: not a record is written, no limit was set. */
+	if (cause == CAUSE_INTERVAL || (puts == 0 && w->txn.keyring == w->keyring))
 		return ST_OK;
 	return err_wrap(err, ST_UNAVAILABLE,
 	                "the active term's limit is reached and no new term can be made");
 }
 
-/* Make the running mark durable for at least `records`, in a commit of its own: nothing was encrypted yet. */
-static enum status allow(struct writer *w, uint32_t records, struct err *err)
+/* Count what an earlier group left uncounted and set the running mark, in one commit. */
+static enum status commit_mark(struct writer *w, const struct keyring *k, struct err *err)
 {
-	struct keyring *k;
-	const struct keyring *held = w->txn.keyring;
+	struct usage u = w->active;
 	enum status st;
 
-	if (keyring_allowance(w->keyring) >= records)
-		return ST_OK;
-	/* The overlay holds all changes; the storage transaction is empty and can be ended and begun again. */
-	st = keyring_with_allowance(w->keyring, records, &k);
-	if (st != ST_OK)
-		return err_set(err, st, "no memory");
-	w->txn.keyring = k;
-	st = writer_put_head(w, k, err);
+	u.encryptions += w->carry;
+	st = writer_put_usage(w, keyring_active(k), &u, err);
+	if (st == ST_OK)
+		st = writer_put_head(w, k, err);
 	if (st == ST_OK)
 		st = writer_commit(w, err);
-	w->txn.keyring = held;
+	if (st != ST_OK)
+		return st;
+	w->active = u;
+	w->carry = 0;
+	return ST_OK;
+}
+
+enum status writer_allow(struct writer *w, uint32_t records, struct err *err)
+{
+	const struct keyring *was = w->keyring;
+	struct keyring *k, *group;
+	enum status st;
+
+	if (keyring_allowance(was) >= records && w->carry == 0)
+		return ST_OK;
+	/* The group goes back to the usual allowance with its own commit, when this was for a larger one. */
+	st = keyring_with_allowance(w->txn.keyring, writer_group_records(w), &group);
+	if (st != ST_OK)
+		return err_set(err, st, "no memory for the keyring");
+	st = keyring_with_allowance(was, records, &k);
+	if (st != ST_OK) {
+		err_set(err, st, "no memory for the keyring");
+		goto fail;
+	}
+	st = commit_mark(w, k, err);
 	if (st != ST_OK) {
 		const struct keyring *gone = k;
 
 		keyring_unref(&gone);
-		return st;
+		goto fail;
 	}
-	keyring_unref(&w->keyring);
 	w->keyring = k;
-	st = keyring_with_allowance(held, records, &k);
-	if (st != ST_OK)
-		return err_set(err, st, "no memory");
-	keyring_unref(&w->txn.keyring);
-	w->txn.keyring = k;
+	if (w->txn.keyring == was && records == writer_group_records(w)) {
+		const struct keyring *gone = group;
+
+		keyring_unref(&gone);
+		keyring_unref(&w->txn.keyring);
+		w->txn.keyring = keyring_ref(k);
+	} else {
+		keyring_unref(&w->txn.keyring);
+		w->txn.keyring = group;
+	}
+	keyring_unref(&was);
 	return writer_driver(w)->write_begin(w->config.storage, &w->txn.storage, err);
+fail:;
+	const struct keyring *unused = group;
+
+	keyring_unref(&unused);
+	return st;
 }
 
 static void group_committed(struct writer *w)
@@ -377,8 +456,7 @@ static void group_committed(struct writer *w)
 
 		e->old_encryptions = e->old_term == was ? before : 0;
 		COUNT(w, rotations, 1);
-		w->retry_at_ns = 0;
-		w->retry_wait_ns = 0;
+		w->rotation_retry = (struct backoff){0};
 		log_info(MODULE, "rotated: term %u is active, cause %s", e->new_term,
 		         term_cause_name(e->cause));
 		if (w->config.hooks.rotated != NULL)
@@ -386,35 +464,54 @@ static void group_committed(struct writer *w)
 	}
 }
 
-/* Commit what the jobs of this group left in the transaction. */
+static bool group_empty(const struct writer *w)
+{
+	return w->write.overlay.n == 0 && w->txn.keyring == w->keyring && w->txn.world == w->world;
+}
+
+/* Seal, count, put, hang, commit. */
+static enum status group_store(struct writer *w, uint64_t puts, struct err *err)
+{
+	struct snapshots *snapshots = readers_snapshots(w->config.readers);
+	enum status st;
+
+	if (puts > UINT32_MAX)
+		return err_set(err, ST_LIMIT, "too many records at once");
+	st = writer_allow(
+	    w, puts > writer_group_records(w) ? (uint32_t)puts : writer_group_records(w), err);
+	if (st == ST_OK)
+		st = writer_apply(w, err);
+	if (st != ST_OK)
+		return st;
+	st = snapshots_hang(snapshots, writer_driver(w)->id(w->txn.storage), w->txn.keyring,
+	                    w->txn.world);
+	if (st != ST_OK)
+		return err_set(err, st, "no memory for a snapshot");
+	return writer_commit(w, err);
+}
+
 enum status writer_group_commit(struct writer *w, struct err *err)
 {
 	uint64_t puts = count_puts(&w->write.overlay);
+	enum term_cause automatic = (enum term_cause)0;
 	enum status st = ST_OK;
 
 	if (puts > 0 || w->txn.keyring != w->keyring ||
 	    rotate_due_at(w->txn.keyring) <= w->write.now_ns)
-		st = rotate_when_due(w, puts, err);
-	if (st != ST_OK)
+		st = rotate_when_due(w, puts, &automatic, err);
+	/* The first group after opening is committed even if empty: publishing belongs to a commit. */
+	if (st != ST_OK ||
+	    (group_empty(w) && readers_snapshots(w->config.readers)->published != NULL))
 		return st;
-	if (w->write.overlay.n == 0 && w->txn.keyring == w->keyring && w->txn.world == w->world)
-		return ST_OK;
-	if (puts > UINT32_MAX)
-		return err_set(err, ST_LIMIT, "too many records at once");
-	st = allow(w, puts > writer_group_records(w) ? (uint32_t)puts : writer_group_records(w),
-	           err);
-	if (st == ST_OK)
-		st = writer_apply(w, err);
-	if (st == ST_OK)
-		st = snapshots_hang(readers_snapshots(w->config.readers),
-		                    writer_driver(w)->id(w->txn.storage), w->txn.keyring,
-		                    w->txn.world);
-	if (st == ST_OK)
-		st = writer_commit(w, err);
+	st = group_store(w, puts, err);
 	if (st == ST_OK) {
 		group_committed(w);
-	} else if (keyring_active(w->txn.keyring) == keyring_active(w->keyring)) {
-		w->carry += w->group_encryptions;
+		return ST_OK;
 	}
+	/* What was encrypted under a term that never came to be needs no count. */
+	if (keyring_active(w->txn.keyring) == keyring_active(w->keyring))
+		w->carry += w->group_encryptions;
+	if (automatic != 0)
+		rotation_failed(w, automatic, err);
 	return st;
 }

@@ -35,6 +35,8 @@ static void forget(struct writer *w)
 	builder_free(&w->sealed);
 	w->active = (struct usage){0};
 	w->carry = 0;
+	w->rotation_retry = (struct backoff){0};
+	w->due_retry = (struct backoff){0};
 	w->state = WRITER_CLOSED;
 }
 
@@ -81,85 +83,6 @@ out:
 	return st;
 }
 
-/* After the keyring is loaded: settle an unclean stop, set the running mark, load the world, publish. */
-static enum status open_loaded(struct writer *w,
-                               enum status (*load)(void *, struct txn *, const struct world **,
-                                                   struct err *),
-                               void *ctx, struct err *err)
-{
-	uint32_t unclean = keyring_allowance(w->keyring), active = keyring_active(w->keyring);
-	const struct world *world = NULL;
-	struct keyring *k;
-	enum status st =
-	    usage_load(w->txn.storage, keyring_mac_key(w->keyring), active, &w->active, err);
-
-	if (st != ST_OK)
-		return st;
-	w->seen_mono_ns = clock_mono_ns(w->config.clock);
-	w->write.now_ns = writer_seen_now(w);
-	w->active.encryptions += unclean;
-	st = keyring_with_allowance(w->keyring, writer_group_records(w), &k);
-	if (st != ST_OK)
-		return err_set(err, st, "no memory for the keyring");
-	keyring_unref(&w->txn.keyring);
-	w->txn.keyring = k;
-	st = writer_put_usage(w, active, &w->active, err);
-	if (st == ST_OK)
-		st = writer_put_head(w, k, err);
-	if (st == ST_OK)
-		st = writer_commit(w, err);
-	if (st != ST_OK)
-		return st;
-	writer_adopt(w);
-	if (unclean > 0) {
-		COUNT(w, unclean_stops, 1);
-		log_warn(MODULE,
-		         "the server was not stopped cleanly: %u encryptions added to the count of "
-		         "term %u",
-		         unclean, active);
-	}
-	st = writer_driver(w)->write_begin(w->config.storage, &w->txn.storage, err);
-	if (st == ST_OK)
-		st = load(ctx, &w->txn, &world, err);
-	if (st == ST_OK)
-		st = txn_set_world(&w->txn, world);
-	world_unref(&world);
-	/* Publishing needs a snapshot hung beside a commit: the world alone is change enough for one. */
-	return st == ST_OK ? writer_group_commit(w, err) : st;
-}
-
-enum status writer_open(struct writer *w, const struct secret *wrap, const struct secret *mac,
-                        enum status (*load)(void *ctx, struct txn *t,
-                                            const struct world **ret_world, struct err *err),
-                        void *ctx, struct err *err)
-{
-	struct storage_txn *t;
-	struct keyring *k;
-	enum status st;
-
-	MUST(w->state == WRITER_CLOSED && w->keyring == NULL);
-	st = writer_driver(w)->write_begin(w->config.storage, &t, err);
-	if (st != ST_OK)
-		return st;
-	st = keyring_load(t, w->config.slots, wrap, mac, &k, err);
-	writer_driver(w)->abort(&t);
-	if (st != ST_OK)
-		return st;
-	w->keyring = k;
-	st = writer_group_begin(w, err);
-	if (st == ST_OK) {
-		st = open_loaded(w, load, ctx, err);
-		writer_group_end(w);
-	}
-	if (st != ST_OK) {
-		forget(w);
-		return st;
-	}
-	w->state = WRITER_OPEN;
-	readers_go(w->config.readers);
-	return ST_OK;
-}
-
 /* A clean stop: the running mark goes, the counts are exact. */
 static void clear_mark(struct writer *w)
 {
@@ -187,6 +110,90 @@ static void clear_mark(struct writer *w)
 		return;
 fail:
 	log_error(MODULE, "the clean stop could not be recorded: %s", err_text(&err, st));
+}
+
+/*
+ * After the keyring is loaded: load the world, then commit.  Whatever an unclean stop left is what could not be committed earlier: the
+ * group's commit counts it and sets the running mark before anything else.
+ */
+static enum status open_loaded(struct writer *w,
+                               enum status (*load)(void *, struct txn *, const struct world **,
+                                                   struct err *),
+                               void *ctx, struct err *err)
+{
+	const struct world *world = NULL;
+	enum status st = usage_load(w->txn.storage, keyring_mac_key(w->keyring),
+	                            keyring_active(w->keyring), &w->active, err);
+
+	if (st != ST_OK)
+		return st;
+	w->seen_mono_ns = clock_mono_ns(w->config.clock);
+	w->write.now_ns = writer_seen_now(w);
+	w->carry = keyring_allowance(w->keyring);
+	st = load(ctx, &w->txn, &world, err);
+	if (st != ST_OK)
+		return st;
+	st = txn_set_world(&w->txn, world);
+	world_unref(&world);
+	return st == ST_OK ? writer_group_commit(w, err) : st;
+}
+
+/* The keyring is w's.  ST_OK: published. */
+static enum status open_store(struct writer *w,
+                              enum status (*load)(void *, struct txn *, const struct world **,
+                                                  struct err *),
+                              void *ctx, struct err *err)
+{
+	const struct keyring *loaded = keyring_ref(w->keyring);
+	uint32_t unclean = keyring_allowance(loaded);
+	enum status st = writer_group_begin(w, err);
+
+	if (st != ST_OK)
+		goto out;
+	st = open_loaded(w, load, ctx, err);
+	writer_group_end(w);
+	if (w->keyring == loaded)
+		goto out;
+	if (unclean > 0) {
+		COUNT(w, unclean_stops, 1);
+		log_warn(MODULE,
+		         "the server was not stopped cleanly: %u encryptions added to the count of "
+		         "term %u",
+		         unclean, keyring_active(loaded));
+	}
+	if (st != ST_OK)
+		clear_mark(w); /* else the next try would count an unclean stop */
+out:
+	keyring_unref(&loaded);
+	return st;
+}
+
+enum status writer_open(struct writer *w, const struct secret *wrap, const struct secret *mac,
+                        enum status (*load)(void *ctx, struct txn *t,
+                                            const struct world **ret_world, struct err *err),
+                        void *ctx, struct err *err)
+{
+	struct storage_txn *t;
+	struct keyring *k;
+	enum status st;
+
+	MUST(w->state == WRITER_CLOSED && w->keyring == NULL);
+	st = writer_driver(w)->write_begin(w->config.storage, &t, err);
+	if (st != ST_OK)
+		return st;
+	st = keyring_load(t, w->config.slots, wrap, mac, &k, err);
+	writer_driver(w)->abort(&t);
+	if (st != ST_OK)
+		return st;
+	w->keyring = k;
+	st = open_store(w, load, ctx, err);
+	if (st != ST_OK) {
+		forget(w);
+		return st;
+	}
+	w->state = WRITER_OPEN;
+	readers_go(w->config.readers);
+	return ST_OK;
 }
 
 void writer_close(struct writer *w)

@@ -16,6 +16,12 @@ struct touched {
 };
 #define TOUCHED_INLINE 8
 
+/* When something that failed is tried again. */
+struct backoff {
+	int64_t at_ns; /* monotonic; 0: nothing failed */
+	int64_t wait_ns;
+};
+
 struct writer {
 	struct writer_config config;
 	enum writer_state state;
@@ -31,11 +37,11 @@ struct writer {
 	/* the open store */
 	const struct keyring *keyring;
 	const struct world *world;
-	struct usage active;  /* of the active term, as committed */
-	uint64_t carry;       /* encryptions under it whose commit failed */
-	int64_t seen_mono_ns; /* when active.seen_ns was true */
-	int64_t retry_at_ns;  /* monotonic; a due rotation failed and is tried again then */
-	int64_t retry_wait_ns;
+	struct usage active;           /* of the active term, as committed */
+	uint64_t carry;                /* encryptions under it whose commit failed */
+	int64_t seen_mono_ns;          /* when active.seen_ns was true */
+	struct backoff rotation_retry; /* an automatic rotation failed */
+	struct backoff due_retry;      /* the upper floor's periodic work failed */
 	struct term_keys keys;
 	struct arena arena;
 
@@ -61,10 +67,19 @@ uint32_t writer_group_records(const struct writer *w);
 /* writer_seen_now(w): the wall time as the active term has seen it: never goes back, also over a restart. */
 int64_t writer_seen_now(struct writer *w);
 
+/* backoff_step(b, mono_ns): it failed: wait twice as long as the last time, from a second up to five minutes. */
+void backoff_step(struct backoff *b, int64_t mono_ns);
+
 /* writer_group_begin: the group's transaction, w->txn.  writer_group_end: forget the group's changes; the storage transaction has ended or is
  * aborted here. */
 MUST_USE enum status writer_group_begin(struct writer *w, struct err *err);
 void writer_group_end(struct writer *w);
+
+/*
+ * writer_allow(w, records, err): make the running mark durable for at least `records`, and count what an earlier group encrypted and could not
+ * commit, in a commit of its own before anything is encrypted; the group's transaction (still without changes in the storage) goes on.
+ */
+MUST_USE enum status writer_allow(struct writer *w, uint32_t records, struct err *err);
 
 /* writer_group_commit(w, err): commit what the jobs of this group left in the transaction.  ST_OK: durable and published; else nothing changed. */
 MUST_USE enum status writer_group_commit(struct writer *w, struct err *err);
