@@ -42,7 +42,7 @@ bool cli_help_family(FILE *out, const char *word)
 
 	for (family = cli_families; *family != NULL; family++) {
 		for (command = *family; command->name != NULL; command++) {
-			if (family_length(command->name) != n ||
+			if (n == 0 || family_length(command->name) != n ||
 			    strncmp(command->name, word, n) != 0)
 				continue;
 			if (!found)
