@@ -286,7 +286,9 @@ enum cli_exit cli_try(struct cli *c, const char *method, const char *path, const
 	enum cli_exit e = CLI_DONE;
 	struct err err = {0};
 
-	if (c->client == NULL)
+	if (path == NULL)
+		e = cli_fail(c, "out of memory");
+	if (e == CLI_DONE && c->client == NULL)
 		e = connect_client(c);
 	if (e == CLI_DONE && client_call(c->client, method, path, query, body, ret, &err) != ST_OK)
 		e = cli_fail(c, "%s", err_text(&err, err.status));

@@ -107,7 +107,7 @@ enum cli_exit cli_fail(struct cli *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
 enum cli_exit cli_status(struct cli *c, enum status s, const struct err *err);
 
 /*
- * cli_ask(c, method, path, query, body, ret): one request; takes body over (may be NULL).  CLI_DONE with the answer in *ret (reply_free); or
+ * cli_ask(c, method, path, query, body, ret): one request; takes body over (may be NULL); path NULL: cli_path found no memory.  CLI_DONE with the answer in *ret (reply_free); or
  * CLI_REFUSED (CLI_MISUSE for an impossible address) after a message.  cli_try: the same, but a refusal too comes back as CLI_DONE, for the
  * caller to look at ret->status.  cli_refused(c, reply): print a refusal as cli_ask does; CLI_REFUSED.
  */

@@ -15,12 +15,10 @@ static enum cli_exit fetch(struct cli *c, const char *method, const char *query,
 {
 	struct builder path = {0};
 	struct reply r = {0};
-	enum cli_exit e = CLI_REFUSED;
+	enum cli_exit e;
 	const char *at;
 
 	at = cli_path(&path, "", c->args[0]);
-	if (at == NULL)
-		goto out;
 	e = cli_try(c, method, at, query, NULL, &r);
 	if (e != CLI_DONE)
 		goto out;
@@ -79,7 +77,7 @@ static enum cli_exit run_write(struct cli *c)
 	if (e != CLI_DONE)
 		return e;
 	at = cli_path(&path, "", c->args[0]);
-	e = cli_ask(c, "POST", at != NULL ? at : "", NULL, body, &r);
+	e = cli_ask(c, "POST", at, NULL, body, &r);
 	if (e == CLI_DONE)
 		e = cli_done(c, &r, "Success! Data written to: %s", at);
 	builder_free(&path);
@@ -94,7 +92,7 @@ static enum cli_exit run_delete(struct cli *c)
 	const char *at;
 
 	at = cli_path(&path, "", c->args[0]);
-	e = cli_ask(c, "DELETE", at != NULL ? at : "", NULL, NULL, &r);
+	e = cli_ask(c, "DELETE", at, NULL, NULL, &r);
 	if (e == CLI_DONE)
 		e = cli_done(c, &r, "Success! Data deleted (if it existed) at: %s", at);
 	builder_free(&path);

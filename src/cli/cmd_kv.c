@@ -33,7 +33,7 @@ static enum cli_exit find_mount(struct cli *c, struct place *p)
 	const char *at;
 
 	at = cli_path(&path, "sys/internal/ui/mounts/", (const char *)p->full.p);
-	e = cli_try(c, "GET", at != NULL ? at : "", NULL, NULL, &r);
+	e = cli_try(c, "GET", at, NULL, NULL, &r);
 	builder_free(&path);
 	if (e != CLI_DONE)
 		return e;

@@ -51,7 +51,7 @@ static enum cli_exit run_read(struct cli *c)
 	const char *at;
 
 	at = cli_path(&path, POLICIES, c->args[0]);
-	e = cli_try(c, "GET", at != NULL ? at : POLICIES, NULL, NULL, &r);
+	e = cli_try(c, "GET", at, NULL, NULL, &r);
 	if (e == CLI_DONE && r.status == 404)
 		e = cli_fail(c, "no policy named: %s", c->args[0]);
 	else if (e == CLI_DONE && r.status != 200)
@@ -80,7 +80,7 @@ static enum cli_exit run_write(struct cli *c)
 	if (body == NULL)
 		return cli_misuse(c, "the policy is not UTF-8");
 	at = cli_path(&path, POLICIES, c->args[0]);
-	e = cli_ask(c, "PUT", at != NULL ? at : POLICIES, NULL, body, &r);
+	e = cli_ask(c, "PUT", at, NULL, body, &r);
 	if (e == CLI_DONE)
 		e = cli_done(c, &r, "Success! Uploaded policy: %s", c->args[0]);
 	builder_free(&path);
@@ -95,7 +95,7 @@ static enum cli_exit run_delete(struct cli *c)
 	const char *at;
 
 	at = cli_path(&path, POLICIES, c->args[0]);
-	e = cli_ask(c, "DELETE", at != NULL ? at : POLICIES, NULL, NULL, &r);
+	e = cli_ask(c, "DELETE", at, NULL, NULL, &r);
 	if (e == CLI_DONE)
 		e = cli_done(c, &r, "Success! Deleted policy: %s", c->args[0]);
 	builder_free(&path);

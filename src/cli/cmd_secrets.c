@@ -5,17 +5,20 @@
 
 #define MOUNTS "sys/mounts/"
 
-/* "kv/" and "/kv" are "kv". */
-static const char *mount_path(struct builder *b, const char *path)
+/* The path of a mount's settings, NUL-terminated in b; "kv/" and "/kv" are "kv".  NULL without memory. */
+static const char *mount_path(struct builder *b, const char *path, const char *behind)
 {
-	const char *at = cli_path(b, MOUNTS, path);
 	size_t n;
 
-	if (at == NULL)
-		return NULL;
-	for (n = strlen(at); n > strlen(MOUNTS) && at[n - 1] == '/'; n--)
-		b->p[n - 1] = '\0';
-	return at;
+	while (path[0] == '/')
+		path++;
+	for (n = strlen(path); n > 0 && path[n - 1] == '/';)
+		n--;
+	builder_str(b, MOUNTS);
+	builder_add(b, span_of(path, n));
+	builder_str(b, behind);
+	builder_u8(b, 0);
+	return builder_status(b) == ST_OK ? (const char *)b->p : NULL;
 }
 
 static enum status mounts_table(FILE *out, json_t *answer)
@@ -89,8 +92,8 @@ static enum cli_exit run_enable(struct cli *c)
 		json_decref(body);
 		return cli_misuse(c, "a flag's value is not UTF-8");
 	}
-	at = mount_path(&full, path);
-	e = cli_ask(c, "POST", at != NULL ? at : MOUNTS, NULL, body, &r);
+	at = mount_path(&full, path, "");
+	e = cli_ask(c, "POST", at, NULL, body, &r);
 	if (e == CLI_DONE)
 		e = cli_done(c, &r, "Success! Enabled the %s secrets engine at: %s/", type,
 		             at + strlen(MOUNTS));
@@ -105,8 +108,8 @@ static enum cli_exit run_disable(struct cli *c)
 	enum cli_exit e;
 	const char *at;
 
-	at = mount_path(&full, c->args[0]);
-	e = cli_ask(c, "DELETE", at != NULL ? at : MOUNTS, NULL, NULL, &r);
+	at = mount_path(&full, c->args[0], "");
+	e = cli_ask(c, "DELETE", at, NULL, NULL, &r);
 	if (e == CLI_DONE)
 		e = cli_done(c, &r, "Success! Disabled the secrets engine (if it existed) at: %s/",
 		             at + strlen(MOUNTS));
@@ -129,14 +132,8 @@ static enum cli_exit run_tune(struct cli *c)
 		json_decref(body);
 		return cli_misuse(c, "a flag's value is not UTF-8");
 	}
-	at = mount_path(&full, c->args[0]);
-	if (at != NULL) {
-		full.n--; /* the NUL */
-		builder_str(&full, "/tune");
-		builder_u8(&full, 0);
-		at = builder_status(&full) == ST_OK ? (const char *)full.p : NULL;
-	}
-	e = cli_ask(c, "POST", at != NULL ? at : MOUNTS, NULL, body, &r);
+	at = mount_path(&full, c->args[0], "/tune");
+	e = cli_ask(c, "POST", at, NULL, body, &r);
 	if (e == CLI_DONE)
 		e = cli_done(c, &r, "Success! Tuned the secrets engine at: %s", c->args[0]);
 	builder_free(&full);

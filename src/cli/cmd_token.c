@@ -107,7 +107,7 @@ static enum cli_exit run_create(struct cli *c)
 		at = cli_path(&path, "auth/token/create/", role);
 	else
 		at = cli_on(c, "orphan") ? "auth/token/create-orphan" : "auth/token/create";
-	e = cli_ask(c, "POST", at != NULL ? at : "", NULL, body, &r);
+	e = cli_ask(c, "POST", at, NULL, body, &r);
 	if (e == CLI_DONE)
 		e = cli_show(c, r.body, NULL);
 	reply_free(&r);

@@ -194,7 +194,7 @@ static void test_good_values(void **state)
 	    STORE "listener \"tcp\" { address = \"0.0.0.0:65535\" tls_disable = true "
 	          "cluster_address = \"0.0.0.0:8201\" }",
 	    STORE "listener \"unix\" { address = \"/s\" socket_mode = 660 }",
-	    "storage \"lmdb\" { path = \"/d\" map_size = 1073741824 }" PLAIN,
+	    PLAIN "storage \"lmdb\" { path = \"/d\" map_size = 1073741824 }",
 	};
 	struct config *c;
 	size_t i;
