@@ -6,6 +6,7 @@ import pty
 import select
 import signal
 import socketserver
+import ssl
 import stat
 import subprocess
 import threading
@@ -224,6 +225,40 @@ def test_unreachable_is_1(cli):
 
 def test_default_address_is_tls_on_loopback(cli):
     cli("status", address=None).expect(1, err="https://127.0.0.1:8200/v1/sys/seal-status")
+
+
+@pytest.fixture
+def secure(running, folder):
+    """A server with TLS, for "localhost" only; its certificate is folder/cert.pem."""
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", cert,
+                    "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"], check=True, capture_output=True)
+    server = Fake(("127.0.0.1", 0))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    return running(server).on("GET", "sys/seal-status", 200, OPEN)
+
+
+def test_certificates_are_checked(cli, secure):
+    port = secure.server_address[1]
+    name, number = f"https://localhost:{port}", f"https://127.0.0.1:{port}"
+    cli("status", address=name).expect(1, out="", err="certificate")
+    cli("status", address=number, VAULT_CACERT="cert.pem").expect(1, out="")
+    cli("status", address=name, VAULT_CACERT="nosuch.pem").expect(1, out="")
+    assert secure.requests == []
+    cli("status", address=name, VAULT_CACERT="cert.pem").expect(0)
+    cli("status", "-ca-cert=cert.pem", address=name, VAULT_CACERT="nosuch.pem").expect(0)
+
+
+def test_certificates_can_go_unchecked(cli, secure):
+    number = f"https://127.0.0.1:{secure.server_address[1]}"
+    cli("status", "-tls-skip-verify", address=number).expect(0)
+    cli("status", address=number, VAULT_SKIP_VERIFY="true").expect(0)
+    cli("status", address=number, VAULT_SKIP_VERIFY="true", KEYTURN_SKIP_VERIFY="false").expect(1)
+    cli("status", "-tls-skip-verify=false", address=number, VAULT_SKIP_VERIFY="1").expect(1)
+    cli("status", address=number, VAULT_SKIP_VERIFY="perhaps").expect(2)
+    assert len(secure.requests) == 2
 
 
 def test_unix_socket(cli, running, folder):
