@@ -393,8 +393,13 @@ static enum status check_top(const struct hcl_value *root, struct err *err)
 	for (size_t i = 0; i < root->n; i++) {
 		const struct hcl_item *item = &root->items[i];
 
-		if (span_eq_str(item->key, "path"))
+		if (span_eq_str(item->key, "path")) {
+			if (item->n_labels == 0 && item->value->type == HCL_OBJECT &&
+			    item->value->n == 0)
+				return err_set(err, ST_INVALID, "path on line %u names no path",
+				               item->line);
 			continue;
+		}
 		if (!span_eq_str(item->key, "name"))
 			return err_set(err, ST_INVALID, "invalid key \"%.*s\" on line %u",
 			               (int)item->key.n, (const char *)item->key.p, item->line);
