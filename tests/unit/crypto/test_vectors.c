@@ -1,8 +1,9 @@
 /*
  * Project Wycheproof's vectors (github.com/C2SP/wycheproof, testvectors_v1) against AES-GCM by every implementation, HMAC-SHA-256
- * and HKDF-SHA-256.  The directory that holds the files, under their own names, is the one argument.
+ * and HKDF-SHA-256; NIST's (CAVP, GCM) against AES-GCM.  The directory that holds the files, under their own names, is the one
+ * argument; vectors/README says where they come from.
  *
- * Of AES-GCM the groups with a 96-bit nonce, a 128-bit tag and a key of 128 or 256 bits are run: what the table of ciphers has.
+ * Of AES-GCM what has a 96-bit nonce, a 128-bit tag and a key of 128 or 256 bits is run: what the table of ciphers has.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,6 +13,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "crypto/aead.h"
@@ -28,12 +30,16 @@ static const char *const impls[] = {"evp"};
 #endif
 #define IMPLS (sizeof impls / sizeof impls[0])
 
-/* What a test of the file says, by tcId in the message when it is not so. */
-static void holds(bool condition, const char *what, const json_t *test)
+/* What a test of the file says; its number in the message when it is not so. */
+static void holds_at(bool condition, const char *what, const char *where, long long number)
 {
 	if (!condition)
-		fail_msg("tcId %lld: %s",
-		         (long long)json_integer_value(json_object_get(test, "tcId")), what);
+		fail_msg("%s %lld: %s", where, number, what);
+}
+
+static void holds(bool condition, const char *what, const json_t *test)
+{
+	holds_at(condition, what, "tcId", json_integer_value(json_object_get(test, "tcId")));
 }
 
 static void unhex(struct builder *b, const json_t *object, const char *name)
@@ -85,7 +91,8 @@ static size_t run_file(const char *name, bool (*run)(const json_t *group, const 
 /* ------------------------------------------------------------ AES-GCM */
 
 struct gcm_case {
-	const json_t *test;
+	const char *where;
+	long long number;
 	struct builder key, nonce, aad, plain, sealed; /* sealed: ciphertext and tag */
 	bool valid;
 };
@@ -94,7 +101,8 @@ static void gcm_case_init(struct gcm_case *c, const json_t *test)
 {
 	struct builder tag;
 
-	c->test = test;
+	c->where = "aes_gcm_test.json, tcId";
+	c->number = number(test, "tcId");
 	c->valid = is_valid(test);
 	unhex(&c->key, test, "key");
 	unhex(&c->nonce, test, "iv");
@@ -116,6 +124,11 @@ static void gcm_case_free(struct gcm_case *c)
 	builder_free(&c->sealed);
 }
 
+static void case_holds(bool condition, const char *what, const struct gcm_case *c)
+{
+	holds_at(condition, what, c->where, c->number);
+}
+
 /* Opening: `out` holds the sealed text already (in place), or not. */
 static void gcm_open(const struct gcm_case *c, const struct aead_key *k, struct span sealed,
                      uint8_t *out)
@@ -124,40 +137,57 @@ static void gcm_open(const struct gcm_case *c, const struct aead_key *k, struct 
 	enum status s = aead_open(k, builder_span(&c->nonce), builder_span(&c->aad), sealed, out);
 
 	if (c->valid) {
-		holds(s == ST_OK, "valid, but does not open", c->test);
-		holds(memcmp(out, c->plain.p, n) == 0, "opens to other bytes", c->test);
+		case_holds(s == ST_OK, "valid, but does not open", c);
+		case_holds(c->plain.n == n, "length", c);
+		case_holds(n == 0 || memcmp(out, c->plain.p, n) == 0, "opens to other bytes", c);
 		return;
 	}
-	holds(s == ST_CORRUPT, "invalid, but opens", c->test);
+	case_holds(s == ST_CORRUPT, "invalid, but opens", c);
 	for (size_t i = 0; i < n; i++)
-		holds(out[i] == 0, "refused, but leaves bytes", c->test);
+		case_holds(out[i] == 0, "refused, but leaves bytes", c);
 }
 
-static void gcm_both_ways(const struct gcm_case *c, const char *impl)
+static struct aead_key *gcm_key(const struct gcm_case *c, const char *impl)
 {
-	const struct span nonce = builder_span(&c->nonce), aad = builder_span(&c->aad);
-	const struct span plain = builder_span(&c->plain), sealed = builder_span(&c->sealed);
 	struct aead_key *k = NULL;
-	uint8_t out[2048];
 
-	assert_true(sealed.n == plain.n + AEAD_TAG_LEN && sealed.n <= sizeof out);
 	assert_int_equal(aead_setup(impl, NULL), ST_OK);
 	assert_int_equal(aead_key_new(c->key.n == 16 ? AEAD_AES128_GCM : AEAD_AES256_GCM,
 	                              builder_span(&c->key), &k),
 	                 ST_OK);
+	return k;
+}
 
-	assert_int_equal(aead_seal(k, nonce, aad, plain, out), ST_OK);
-	holds((memcmp(out, sealed.p, sealed.n) == 0) == c->valid, "sealed bytes", c->test);
-	if (plain.n > 0)
-		memcpy(out, plain.p, plain.n);
-	assert_int_equal(aead_seal(k, nonce, aad, span_of(out, plain.n), out), ST_OK);
-	holds((memcmp(out, sealed.p, sealed.n) == 0) == c->valid, "sealed bytes, in place",
-	      c->test);
+/* Opening, both ways: into another buffer and in place. */
+static void gcm_opens(const struct gcm_case *c, const char *impl)
+{
+	const struct span sealed = builder_span(&c->sealed);
+	struct aead_key *k = gcm_key(c, impl);
+	uint8_t out[2048];
 
+	assert_true(sealed.n >= AEAD_TAG_LEN && sealed.n <= sizeof out);
 	memset(out, 0xcc, sizeof out);
 	gcm_open(c, k, sealed, out);
 	memcpy(out, sealed.p, sealed.n);
 	gcm_open(c, k, span_of(out, sealed.n), out);
+	aead_key_free(&k);
+}
+
+/* Sealing, both ways.  What an invalid case shows is not what sealing gives. */
+static void gcm_seals(const struct gcm_case *c, const char *impl)
+{
+	const struct span nonce = builder_span(&c->nonce), aad = builder_span(&c->aad);
+	const struct span plain = builder_span(&c->plain), sealed = builder_span(&c->sealed);
+	struct aead_key *k = gcm_key(c, impl);
+	uint8_t out[2048];
+
+	assert_true(sealed.n == plain.n + AEAD_TAG_LEN && sealed.n <= sizeof out);
+	assert_int_equal(aead_seal(k, nonce, aad, plain, out), ST_OK);
+	case_holds((memcmp(out, sealed.p, sealed.n) == 0) == c->valid, "sealed bytes", c);
+	if (plain.n > 0)
+		memcpy(out, plain.p, plain.n);
+	assert_int_equal(aead_seal(k, nonce, aad, span_of(out, plain.n), out), ST_OK);
+	case_holds((memcmp(out, sealed.p, sealed.n) == 0) == c->valid, "sealed bytes, in place", c);
 	aead_key_free(&k);
 }
 
@@ -170,8 +200,10 @@ static bool gcm_run(const json_t *group, const json_t *test)
 	    (key_bits != 128 && key_bits != 256))
 		return false;
 	gcm_case_init(&c, test);
-	for (size_t m = 0; m < IMPLS; m++)
-		gcm_both_ways(&c, impls[m]);
+	for (size_t m = 0; m < IMPLS; m++) {
+		gcm_seals(&c, impls[m]);
+		gcm_opens(&c, impls[m]);
+	}
 	gcm_case_free(&c);
 	return true;
 }
@@ -181,6 +213,136 @@ static void aes_gcm(void **state)
 	(void)state;
 	/* At least this many, so that a file that changed its form does not pass by running nothing. */
 	assert_true(run_file("aes_gcm_test.json", gcm_run) >= 100);
+}
+
+/* ------------------------------------------------------------ AES-GCM, NIST */
+
+/*
+ * A file is sections, each with lines "[Keylen = 128]", of cases: lines "Key = hex" and the like, or "FAIL" where a plaintext would
+ * stand, ended by an empty line.
+ */
+struct cavp {
+	const char *file;
+	struct gcm_case c;
+	struct builder tag;
+	unsigned lines; /* of the case that is being read */
+	bool has_text;  /* a PT or a FAIL */
+	size_t run, refused;
+};
+
+static void cavp_begin(struct cavp *v)
+{
+	v->c = (struct gcm_case){.where = v->file, .valid = true};
+	builder_init(&v->tag, 0);
+	v->lines = 0;
+	v->has_text = false;
+}
+
+/* The case is complete: run it, unless nothing stood there. */
+static void cavp_end(struct cavp *v)
+{
+	if (v->lines > 0) {
+		const struct gcm_case *c = &v->c;
+
+		assert_int_equal(v->lines, 7);
+		assert_true(v->has_text);
+		assert_true(c->key.n == 16 || c->key.n == 32);
+		assert_true(c->nonce.n == AEAD_GCM_NONCE_LEN && v->tag.n == AEAD_TAG_LEN);
+		builder_add(&v->c.sealed, builder_span(&v->tag));
+		if (!c->valid)
+			assert_int_equal(c->plain.n, 0);
+		for (size_t m = 0; m < IMPLS; m++) {
+			if (c->valid)
+				gcm_seals(c, impls[m]);
+			gcm_opens(c, impls[m]);
+		}
+		v->run++;
+		v->refused += c->valid ? 0 : 1;
+	}
+	gcm_case_free(&v->c);
+	builder_free(&v->tag);
+	cavp_begin(v);
+}
+
+static void cavp_value(struct cavp *v, const char *name, const char *value)
+{
+	struct {
+		const char *name;
+		struct builder *b;
+	} const fields[] = {{"Key", &v->c.key},   {"IV", &v->c.nonce}, {"AAD", &v->c.aad},
+	                    {"CT", &v->c.sealed}, {"Tag", &v->tag},    {"PT", &v->c.plain}};
+
+	v->has_text |= strcmp(name, "PT") == 0;
+	if (strcmp(name, "Count") == 0) {
+		v->c.number = strtoll(value, NULL, 10);
+		return;
+	}
+	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+		if (strcmp(name, fields[i].name) == 0) {
+			assert_int_equal(fields[i].b->n, 0);
+			assert_int_equal(builder_unhex(fields[i].b, span_str(value)), ST_OK);
+			return;
+		}
+	}
+	fail_msg("%s %lld: a line \"%s\"", v->file, v->c.number, name);
+}
+
+static void cavp_line(struct cavp *v, char *line)
+{
+	char *value = strstr(line, " =");
+
+	line[strcspn(line, "\r\n")] = '\0';
+	if (line[0] == '#' || line[0] == '[')
+		return;
+	if (line[0] == '\0') {
+		cavp_end(v);
+		return;
+	}
+	v->lines++;
+	if (strcmp(line, "FAIL") == 0) {
+		v->c.valid = false;
+		v->has_text = true;
+		return;
+	}
+	assert_non_null(value);
+	value[0] = '\0';
+	value += 2;
+	cavp_value(v, line, value[0] == ' ' ? value + 1 : value);
+}
+
+/* How many cases the file has, and how many of them must be refused. */
+static void cavp_file(const char *file, size_t cases, size_t refused)
+{
+	struct cavp v = {.file = file};
+	char path[1024], line[4096];
+	FILE *f;
+
+	assert_in_range(snprintf(path, sizeof path, "%s/%s", vectors_dir, file), 1,
+	                sizeof path - 1);
+	f = fopen(path, "r");
+	if (f == NULL)
+		fail_msg("cannot open %s", path);
+	cavp_begin(&v);
+	while (fgets(line, sizeof line, f) != NULL)
+		cavp_line(&v, line);
+	cavp_end(&v);
+	(void)fclose(f);
+	assert_int_equal(v.run, cases);
+	assert_int_equal(v.refused, refused);
+}
+
+static void cavp_encrypt(void **state)
+{
+	(void)state;
+	cavp_file("gcmEncryptExtIV128.rsp", 375, 0);
+	cavp_file("gcmEncryptExtIV256.rsp", 375, 0);
+}
+
+static void cavp_decrypt(void **state)
+{
+	(void)state;
+	cavp_file("gcmDecrypt128.rsp", 375, 196);
+	cavp_file("gcmDecrypt256.rsp", 375, 191);
 }
 
 /* ------------------------------------------------------------ HMAC, HKDF */
@@ -252,8 +414,8 @@ static void hkdf(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(aes_gcm),
-	    cmocka_unit_test(hmac),
+	    cmocka_unit_test(aes_gcm),      cmocka_unit_test(cavp_encrypt),
+	    cmocka_unit_test(cavp_decrypt), cmocka_unit_test(hmac),
 	    cmocka_unit_test(hkdf),
 	};
 	struct err err = {0};
