@@ -355,8 +355,6 @@ static enum status read_body(struct stanza *s, const struct hcl_value *body)
 		st = read_key(s, &body->items[i]);
 	if (st != ST_OK)
 		return st;
-	if (r->capabilities & CAP_DENY)
-		r->capabilities = CAP_DENY;
 	if (r->max_wrapping_ttl_ns != 0 && r->max_wrapping_ttl_ns < r->min_wrapping_ttl_ns)
 		return bad(s, "max_wrapping_ttl cannot be less than min_wrapping_ttl");
 	return ST_OK;

@@ -27,7 +27,7 @@ struct policy_rule {
 	size_t
 	    first_wildcard; /* MATCH_WILDCARD only: where the first "+" segment stands, and how many there are */
 	size_t wildcards;
-	uint32_t capabilities; /* CAP_DENY alone when it denies; then nothing below matters */
+	uint32_t capabilities; /* with CAP_DENY among them nothing else matters */
 	struct policy_params allowed;
 	struct policy_params denied;
 	struct span *required;

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -18,6 +19,17 @@ void *__wrap_malloc(size_t n);
 void *__wrap_malloc(size_t n)
 {
 	return malloc_fails ? NULL : __real_malloc(n);
+}
+
+/* ... and its naps, which are counted. */
+static _Atomic unsigned naps;
+int __real_nanosleep(const struct timespec *t, struct timespec *left);
+int __wrap_nanosleep(const struct timespec *t, struct timespec *left);
+
+int __wrap_nanosleep(const struct timespec *t, struct timespec *left)
+{
+	(void)atomic_fetch_add(&naps, 1);
+	return __real_nanosleep(t, left);
 }
 
 static _Atomic unsigned destroyed;
@@ -175,7 +187,7 @@ static void a_destroy_function_may_retire(void **state)
 	assert_int_equal(destroyed, 2);
 }
 
-/* One reader that is online when the main thread runs out of memory, and passes a little later. */
+/* One reader that is online when the main thread runs out of memory, and passes when that has waited a little. */
 struct passer {
 	struct epoch_reader *r;
 	_Atomic int online;
@@ -189,7 +201,7 @@ static void *pass(void *arg)
 
 	epoch_online(p->r);
 	atomic_store(&p->online, 1);
-	for (volatile int i = 0; i < 1000000; i++)
+	while (atomic_load(&naps) < 3 && atomic_load(&destroyed) == 0)
 		;
 	atomic_store(&p->destroyed_before, atomic_load(&destroyed));
 	atomic_store(&p->passed, 1);
@@ -210,6 +222,7 @@ static void without_memory_retire_waits(void **state)
 	assert_int_equal(pthread_create(&t, NULL, pass, &p), 0);
 	while (!atomic_load(&p.online))
 		;
+	atomic_store(&naps, 0);
 	malloc_fails = 1;
 	epoch_retire(e, &x, count);
 	malloc_fails = 0;

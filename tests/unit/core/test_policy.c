@@ -343,6 +343,8 @@ static void priority_of_wildcards(void **state)
 	    {"a/*", "a/+/*", "a/b/c"},
 	    {"a/+/c/*", "a/+/+/*", "a/b/c/d"},
 	    /* longer */
+	    /* "+b" is no wildcard */
+	    {"a/+b/*", "a/+/c", "a/+b/c"},
 	    {"+/+/cc", "+/b/+", "a/b/cc"},
 	    {"a/+/cd*", "a/+/c*", "a/b/cde"},
 	    /* lexicographically larger: one "+" each, of one length */
@@ -673,6 +675,8 @@ static void parameters(void **state)
 	    {"allowed_parameters = { \"a\" = [[\"x\", \"y*\"]] }", "{\"a\":[\"x\",\"yz\"]}", true},
 	    {"allowed_parameters = { \"a\" = [[\"x\", \"y*\"]] }", "{\"a\":[\"x\"]}", false},
 	    {"allowed_parameters = { \"a\" = [[\"x\", \"y*\"]] }", "{\"a\":[\"x\",\"z\"]}", false},
+	    {"allowed_parameters = { \"a\" = [[\"x\", \"y*\"]] }", "{\"a\":[\"x\",\"yz\",\"z\"]}",
+	     false},
 	    {"allowed_parameters = { \"a\" = [[\"x\"]] }", "{\"a\":\"x\"}", false},
 	    {"allowed_parameters = { }", "{\"z\":1}", true},
 	    {cd, "{}", true},
