@@ -12,8 +12,9 @@
 #include "base/message.h"
 #include "crypto/random.h"
 
-struct audit;       /* the devices: open files; the process's, also while sealed */
-struct audit_salts; /* one key a device, in guarded memory; immutable, counted; part of the world, so only while unsealed */
+struct audit; /* the devices: open files; the process's, also while sealed */
+struct
+    audit_salts; /* one key a device, in guarded memory; immutable, counted; part of the world, so only while unsealed */
 
 /* As in the configuration: audit "file" "NAME" { file_path, mode, log_raw, hmac_accessor }. */
 struct audit_device {
@@ -25,7 +26,8 @@ struct audit_device {
 };
 
 /* audit_new(devices, n, clock, ret, err): opens them (O_APPEND, O_NOFOLLOW); ST_IO names device and file.  n may be 0.  The strings are copied. */
-MUST_USE enum status audit_new(const struct audit_device *devices, size_t n, const struct clock *clock, struct audit **ret, struct err *err);
+MUST_USE enum status audit_new(const struct audit_device *devices, size_t n,
+                               const struct clock *clock, struct audit **ret, struct err *err);
 void audit_free(struct audit **a);
 /* audit_reopen(a): SIGHUP; a file that cannot be opened keeps the old descriptor and is logged.  Any thread. */
 void audit_reopen(struct audit *a);
@@ -36,13 +38,15 @@ bool audit_on(const struct audit *a);
  * audit_load(a, view, random, ret, err): the salts from the records of `view` (one a device name), made where they are missing (on the writer's transaction).
  * audit_salts_ref, audit_salts_unref: any thread.
  */
-MUST_USE enum status audit_load(const struct audit *a, const struct view *view, const struct random *random,
-    const struct audit_salts **ret, struct err *err);
+MUST_USE enum status audit_load(const struct audit *a, const struct view *view,
+                                const struct random *random, const struct audit_salts **ret,
+                                struct err *err);
 const struct audit_salts *audit_salts_ref(const struct audit_salts *s);
 void audit_salts_unref(const struct audit_salts **s);
 
 /* audit_hash(s, device, text, out): "hmac-sha256:" and 64 hex digits, for sys/audit-hash.  ST_NOT_FOUND: no such device. */
-MUST_USE enum status audit_hash(const struct audit_salts *s, const char *device, struct span text, struct builder *out);
+MUST_USE enum status audit_hash(const struct audit_salts *s, const char *device, struct span text,
+                                struct builder *out);
 
 /* Who and what a line is about.  Spans may be empty. */
 struct audit_subject {
@@ -60,9 +64,11 @@ struct audit_subject {
  * that the gate has decided already, or NULL.  salts NULL (sealed): strings are left out altogether.  ST_IO: no device could write.  Any thread;
  * one write(2) a line.  The request's body must still be as parsed.
  */
-MUST_USE enum status audit_request(struct audit *a, const struct audit_salts *salts, const struct audit_subject *s, const char *why, struct err *err);
-MUST_USE enum status audit_response(struct audit *a, const struct audit_salts *salts, const struct audit_subject *s,
-    const struct answer *answer, struct err *err);
+MUST_USE enum status audit_request(struct audit *a, const struct audit_salts *salts,
+                                   const struct audit_subject *s, const char *why, struct err *err);
+MUST_USE enum status audit_response(struct audit *a, const struct audit_salts *salts,
+                                    const struct audit_subject *s, const struct answer *answer,
+                                    struct err *err);
 
 /* audit_rotated(a, e): an automatic (or any) rotation, as a line of type "rotation": cause, terms, counts.  Failures are logged. */
 void audit_rotated(struct audit *a, const struct rotation_event *e);

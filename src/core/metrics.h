@@ -19,7 +19,8 @@ void metrics_free(struct metrics **m);
 void metrics_add(struct metrics *m, void (*source)(void *ctx, struct metrics_out *out), void *ctx);
 
 /* metric_put(out, kind, name, help, value): name like "keyturn_barrier_encryptions_total"; constant strings. */
-void metric_put(struct metrics_out *out, enum metric_kind kind, const char *name, const char *help, uint64_t value);
+void metric_put(struct metrics_out *out, enum metric_kind kind, const char *name, const char *help,
+                uint64_t value);
 
 /* metrics_json(m, wall_ns, b): {"Timestamp": "...", "Counters": [{"Name","Count","Labels"}], "Gauges": [{"Name","Value","Labels"}], "Points": [], "Samples": []}, as
  * Vault's sys/metrics has them.  metrics_prometheus(m, b). */

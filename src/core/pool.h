@@ -16,7 +16,8 @@ struct pool_job {
 };
 
 /* pool_new(threads, waiting, ret, err): at least one thread; at most `waiting` jobs not yet begun. */
-MUST_USE enum status pool_new(unsigned threads, unsigned waiting, struct pool **ret, struct err *err);
+MUST_USE enum status pool_new(unsigned threads, unsigned waiting, struct pool **ret,
+                              struct err *err);
 /* pool_free(p): runs what waits, ends the threads. */
 void pool_free(struct pool **p);
 /* pool_submit(p, job): any thread; ST_BUSY when full (job was not taken). */

@@ -56,6 +56,7 @@ struct op {
 	void *self;                   /* the object of a built-in mount */
 	const struct random *random;
 	int64_t now_ns; /* wall time of the request */
+	uint64_t page_limit; /* names that a listing may give at most; 0: no limit (a policy's pagination_limit) */
 };
 
 struct operation {

@@ -108,6 +108,10 @@ enum status kv_list(struct op *op, const struct view *view)
 		st = request_int(op->req, "limit", &limit, &op->ans->err);
 	if (st != ST_OK && st != ST_NOT_FOUND)
 		return op->ans->status = st;
+	if (limit < 0)
+		return answer_fail(op->ans, ST_INVALID, "limit must not be negative");
+	if (op->page_limit != 0 && (limit == 0 || (uint64_t)limit > op->page_limit))
+		limit = op->page_limit > INT64_MAX ? INT64_MAX : (int64_t)op->page_limit;
 	if (folder.n > 0 && folder.p[folder.n - 1] != '/') {
 		uint8_t *p = view_alloc(view, folder.n + 1);
 

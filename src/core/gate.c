@@ -1,0 +1,626 @@
+#include "core/gate.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "core/token_cache.h"
+
+#define MODULE    "gate"
+#define LOOPS_MAX EPOCH_READERS_MAX
+
+/* Requests by what became of them. */
+enum outcome { OUT_OK, OUT_REFUSED, OUT_DENIED, OUT_FAILED, OUT_COUNT };
+
+struct gate_loop {
+	struct reader *reader;
+	struct token_cache *cache;
+	_Atomic uint64_t outcomes[OUT_COUNT];
+};
+
+struct gate {
+	struct gate_config config;
+	struct token_cache *writer_cache; /* the writer's thread only */
+	struct gate_loop *loops[LOOPS_MAX];
+};
+
+/* ---- where a call runs ---- */
+
+/* A thread's means for one call. */
+struct place {
+	struct gate *gate;
+	struct txn *txn; /* NULL: closed */
+	const struct core_world *world;
+	struct token_cache *cache;
+};
+
+static struct place place_of(struct gate *g, struct txn *t, struct token_cache *cache)
+{
+	return (struct place){.gate = g,
+	                      .txn = t,
+	                      .world = t != NULL ? world_core(txn_world(t)) : NULL,
+	                      .cache = cache};
+}
+
+/* What authorize found out. */
+struct pass {
+	struct op op;
+	struct caller caller;
+	struct mount_facts facts;
+	const struct known *known; /* NULL: no token was needed */
+};
+
+static void set_op(struct pass *p, const struct place *at, struct gate_call *call,
+                   const struct mount *m)
+{
+	const struct gate_config *c = &at->gate->config;
+
+	p->facts = (struct mount_facts){
+	    .path = span_of(m->path, m->n),
+	    .default_lease_ttl_s =
+	        m->default_lease_ttl_s != 0 ? m->default_lease_ttl_s : c->default_lease_ttl_s,
+	    .max_lease_ttl_s = m->max_lease_ttl_s != 0 ? m->max_lease_ttl_s : c->max_lease_ttl_s,
+	};
+	p->op.req = &call->req;
+	p->op.ans = &call->ans;
+	p->op.mount = &p->facts;
+	p->op.self = m->self;
+	p->op.random = c->random;
+	p->op.now_ns = call->req.now_ns;
+	view_init(&p->op.view, at->txn, span_str(m->prefix));
+}
+
+/* The token, if one is needed: who calls.  ST_DENIED for none, an unknown or an ended one. */
+static enum status identify(struct pass *p, const struct place *at, struct gate_call *call)
+{
+	struct err err = {0};
+	const struct token *t;
+	enum status st;
+
+	if (call->req.token.n == 0)
+		return answer_fail(&call->ans, ST_DENIED, "permission denied");
+	st =
+	    token_cache_get(at->cache, at->txn, call->req.token, call->req.now_ns, &p->known, &err);
+	if (st == ST_NOT_FOUND)
+		return answer_fail(&call->ans, ST_DENIED, "permission denied");
+	if (st != ST_OK)
+		return answer_fail(&call->ans, st, "%s", err_text(&err, st));
+	t = &p->known->token;
+	p->caller = (struct caller){
+	    .hash = t->hash,
+	    .accessor = span_str(t->accessor),
+	    .display_name = t->display_name,
+	    .type = TOKEN_SERVICE,
+	    .policies = t->policies,
+	    .n_policies = t->n_policies,
+	};
+	p->op.caller = &p->caller;
+	return ST_OK;
+}
+
+static enum status wanted(struct pass *p, struct gate_call *call, enum capability *ret)
+{
+	static const enum capability of[VERB_COUNT] = {
+	    [VERB_READ] = CAP_READ, [VERB_WRITE] = CAP_UPDATE, [VERB_DELETE] = CAP_DELETE,
+	    [VERB_LIST] = CAP_LIST, [VERB_PATCH] = CAP_PATCH,  [VERB_SCAN] = CAP_SCAN,
+	};
+	struct err err = {0};
+	enum status st;
+
+	*ret = of[call->req.verb];
+	call->operation = verb_name(call->req.verb);
+	if (call->req.verb != VERB_WRITE || call->op == NULL || call->op->exists == NULL)
+		return ST_OK;
+	st = call->op->exists(&p->op, &err);
+	if (st == ST_NOT_FOUND) {
+		*ret = CAP_CREATE;
+		call->operation = "create";
+		return ST_OK;
+	}
+	return st == ST_OK ? st : answer_fail(&call->ans, st, "%s", err_text(&err, st));
+}
+
+/* What the policies of the caller say to this. */
+static enum status judge(struct pass *p, struct gate_call *call)
+{
+	struct acl_verdict v;
+	enum capability cap;
+	struct path *path = &call->req.path;
+	enum status st = wanted(p, call, &cap);
+
+	if (st != ST_OK)
+		return st;
+	acl_check(p->known->acl, path_span(path), cap, call->req.data, &v);
+	p->caller.sudo = v.sudo || v.root;
+	p->caller.root = v.root;
+	p->op.page_limit = v.pagination_limit;
+	if (!v.allowed || v.min_wrapping_ttl_ns > 0 ||
+	    (call->op != NULL && (call->op->flags & OP_SUDO) != 0 && !p->caller.sudo))
+		return answer_fail(&call->ans, ST_DENIED, "permission denied");
+	if (v.bound && (call->req.verb == VERB_WRITE || call->req.verb == VERB_PATCH))
+		call->req.n_query = 0; /* only what the rule has looked at reaches the handler */
+	return ST_OK;
+}
+
+/* Token, mount, operation, policy: may this call go on, and to what? */
+static enum status authorize(struct pass *p, const struct place *at, struct gate_call *call)
+{
+	const struct mount *m = mounts_find(at->world->mounts, &call->req.path);
+	enum status match = ST_NO_ROUTE, st;
+
+	memset(p, 0, sizeof *p);
+	call->op = NULL;
+	call->operation = verb_name(call->req.verb);
+	call->mount_path[0] = 0;
+	call->mount_type = NULL;
+	if (m != NULL) {
+		set_op(p, at, call, m);
+		memcpy(call->mount_path, m->path, m->n + 1);
+		call->mount_type = m->engine->type;
+		match = engine_match(m->engine, &call->req.path, m->segments, call->req.verb,
+		                     &call->op, p->op.arg);
+	}
+	if (call->op == NULL || (call->op->flags & OP_NO_TOKEN) == 0) {
+		if (match != ST_OK)
+			call->op = NULL;
+		st = identify(p, at, call);
+		if (st == ST_OK)
+			st = judge(p, call);
+		if (st != ST_OK)
+			return st;
+	}
+	if (m == NULL)
+		return answer_fail(&call->ans, ST_NO_ROUTE,
+		                   "no handler for route \"%s\". route entry not found.",
+		                   call->req.path.text);
+	if (match == ST_NO_ROUTE)
+		return answer_fail(&call->ans, match, "unsupported path");
+	if (match != ST_OK)
+		return answer_fail(&call->ans, match, "unsupported operation");
+	return ST_OK;
+}
+
+/* ---- audit and the way out ---- */
+
+static struct audit_subject subject_of(const struct gate_call *call, const struct token *who)
+{
+	struct audit_subject s = {.req = &call->req,
+	                          .operation = call->operation != NULL ? call->operation
+	                                                               : verb_name(call->req.verb)};
+
+	if (who != NULL && who->hash[0] != 0) {
+		s.policies = who->policies;
+		s.n_policies = who->n_policies;
+		s.accessor = span_str(who->accessor);
+		s.display_name = who->display_name;
+	}
+	s.mount = span_str(call->mount_path);
+	s.mount_type = call->mount_type;
+	return s;
+}
+
+/* Keep for the answer's audit what will be gone by then. */
+static enum status remember(struct gate_call *call, const struct known *known,
+                            const struct core_world *world)
+{
+	const struct token *t = known != NULL ? &known->token : NULL;
+
+	if (world != NULL)
+		call->salts = audit_salts_ref(world->salts);
+	return t == NULL ? ST_OK : token_copy(t, &call->who);
+}
+
+static bool to_audit(const struct gate_call *call)
+{
+	return audit_on(call->gate->config.audit) &&
+	       (call->op == NULL || (call->op->flags & OP_NO_AUDIT) == 0);
+}
+
+/* Audit the request; st is what authorize said.  A request that cannot be audited is not carried out. */
+static enum status audit_in(struct gate_call *call, const struct place *at, const struct pass *p,
+                            enum status st)
+{
+	struct audit_subject s;
+	struct err err = {0};
+
+	if (!to_audit(call))
+		return st;
+	call->audited = true;
+	if (remember(call, p != NULL ? p->known : NULL, at->world) != ST_OK)
+		return answer_fail(&call->ans, ST_NOMEM, "no memory for the audit");
+	s = subject_of(call, &call->who);
+	if (audit_request(call->gate->config.audit, call->salts, &s,
+	                  st == ST_OK ? NULL : err_text(&call->ans.err, st), &err) != ST_OK)
+		return answer_fail(&call->ans, ST_IO, "the request could not be audited: %s",
+		                   err_text(&err, ST_IO));
+	return st;
+}
+
+static void count(struct gate_call *call)
+{
+	struct gate_loop *l = call->loop->ctx;
+	enum outcome o;
+
+	if (call->ans.status == ST_OK || call->ans.status == ST_NOT_FOUND)
+		o = OUT_OK;
+	else if (call->ans.status == ST_DENIED)
+		o = OUT_DENIED;
+	else if (call->ans.status == ST_INVALID || call->ans.status == ST_EXISTS ||
+	         call->ans.status == ST_NO_ROUTE || call->ans.status == ST_UNSUPPORTED)
+		o = OUT_REFUSED;
+	else
+		o = OUT_FAILED;
+	atomic_fetch_add_explicit(&l->outcomes[o], 1, memory_order_relaxed);
+}
+
+/* The shares and the root token of a new store exist nowhere else: no audit may withhold them. */
+static bool must_answer(const struct gate_call *call)
+{
+	return call->op != NULL && call->op->kind == OP_CONTROL &&
+	       (call->op->flags & OP_NO_TOKEN) != 0;
+}
+
+/* On the loop's thread: audit the answer, then give it to the dialect. */
+static void complete(struct gate_call *call)
+{
+	struct err err = {0};
+
+	if (call->audited) {
+		struct audit_subject s = subject_of(call, &call->who);
+		bool written =
+		    call->ans.status == ST_OK && call->op != NULL && call->op->kind != OP_READ;
+
+		if (audit_response(call->gate->config.audit, call->salts, &s, &call->ans, &err) !=
+		        ST_OK &&
+		    !must_answer(call)) {
+			answer_reset(&call->ans);
+			answer_fail(&call->ans, ST_IO, "%sthe answer could not be audited: %s",
+			            written ? "the change was made, but " : "",
+			            err_text(&err, ST_IO));
+		}
+		gate_forget(call);
+	}
+	count(call);
+	call->done(call);
+}
+
+void gate_forget(struct gate_call *call)
+{
+	audit_salts_unref(&call->salts);
+	token_free(&call->who);
+	call->who.hash[0] = 0;
+	call->audited = false;
+}
+
+static void complete_task(struct task *task)
+{
+	complete((struct gate_call *)(void *)((char *)task - offsetof(struct gate_call, task)));
+}
+
+static struct gate_call *call_of(struct writer_job *job)
+{
+	return (struct gate_call *)(void *)((char *)job - offsetof(struct gate_call, job));
+}
+
+/* From the writer's thread back to the loop. */
+static void send_back(struct gate_call *call)
+{
+	call->task.run = complete_task;
+	call->loop->post(call->loop, &call->task);
+}
+
+/* ---- on the writer ---- */
+
+/* The last use of a token with limited uses ends it, with what depends on it. */
+static enum status end_token(const struct place *at, const char *hash, struct err *err)
+{
+	struct core_world *w;
+	struct view tokens;
+	enum status st;
+
+	view_init(&tokens, at->txn, span_str(TOKEN_PREFIX));
+	st = token_revoke(&tokens, hash, err);
+	if (st != ST_OK)
+		return st == ST_NOT_FOUND ? ST_OK : st;
+	st = world_copy(at->world, &w);
+	if (st != ST_OK)
+		return st;
+	w->token_gen = world_generation();
+	st = txn_set_world(at->txn, &w->base);
+	world_drop(&w);
+	return st;
+}
+
+/* Take one use of the caller's token, if it has a limited number. */
+static enum status charge(const struct place *at, const struct known *known, int64_t *ret_left,
+                          struct err *err)
+{
+	struct view tokens;
+
+	*ret_left = -1;
+	if (known == NULL || known->token.num_uses == 0)
+		return ST_OK;
+	view_init(&tokens, at->txn, span_str(TOKEN_PREFIX));
+	return token_use(&tokens, &known->token, ret_left, err);
+}
+
+static enum status run_handler(struct pass *p, struct gate_call *call, struct txn *t)
+{
+	struct txn_mark mark;
+	enum status st;
+
+	txn_mark(t, &mark);
+	st = call->op->handle(&p->op);
+	call->ans.status = st;
+	if (st == ST_OK)
+		txn_release(t, &mark);
+	else
+		txn_undo(t, &mark);
+	return st;
+}
+
+/* In its turn on the writer, against the latest state.  What is returned here is about what the gate itself records; the handler's answer is in call->ans. */
+static enum status run_write(struct writer_job *job, struct txn *t, struct err *err)
+{
+	struct gate_call *call = call_of(job);
+	struct place at = place_of(call->gate, t, call->gate->writer_cache);
+	char hash[TOKEN_HASH_LEN + 1] = "";
+	struct pass p;
+	int64_t left;
+	enum status st;
+
+	answer_reset(&call->ans);
+	st = authorize(&p, &at, call);
+	if (st != ST_OK)
+		return ST_OK;
+	st = charge(&at, p.known, &left, err);
+	if (st == ST_NOT_FOUND) {
+		answer_fail(&call->ans, ST_DENIED, "permission denied");
+		return ST_OK;
+	}
+	if (st != ST_OK)
+		return st;
+	if (p.known != NULL)
+		memcpy(hash, p.known->token.hash, sizeof hash);
+	if (call->stage == GATE_WRITE)
+		run_handler(&p, call, t);
+	at.world = world_core(txn_world(t));
+	return left == 0 ? end_token(&at, hash, err) : ST_OK;
+}
+
+/* Alone on the writer: what has no transaction. */
+static enum status run_control(struct writer_job *job, struct txn *t, struct err *err)
+{
+	struct gate_call *call = call_of(job);
+	struct op op = {
+	    .req = &call->req,
+	    .ans = &call->ans,
+	    .self = call->gate->config.sys_self,
+	    .random = call->gate->config.random,
+	    .now_ns = call->req.now_ns,
+	};
+
+	(void)t;
+	(void)err;
+	call->ans.status = call->op->handle(&op);
+	return ST_OK;
+}
+
+static void submit(struct gate_call *call, enum gate_stage stage);
+
+static void job_done(struct writer_job *job, enum status st, const struct err *err)
+{
+	struct gate_call *call = call_of(job);
+
+	if (st != ST_OK) {
+		answer_reset(&call->ans);
+		answer_fail(&call->ans, st, "%s",
+		            st == ST_SEALED ? "Vault is sealed" : err_text(err, st));
+	} else if (call->stage == GATE_CHECK && call->ans.status == ST_OK) {
+		submit(call, GATE_CONTROL);
+		return;
+	}
+	send_back(call);
+}
+
+static void submit(struct gate_call *call, enum gate_stage stage)
+{
+	call->stage = stage;
+	call->job = (struct writer_job){
+	    .run = stage == GATE_CONTROL ? run_control : run_write,
+	    .done = job_done,
+	    .kind = stage == GATE_CONTROL ? JOB_CONTROL : JOB_WRITE,
+	};
+	writer_submit(call->gate->config.writer, &call->job);
+}
+
+/* ---- on the loop ---- */
+
+static void dispatch(struct pass *p, struct gate_call *call)
+{
+	bool limited = p->known != NULL && p->known->token.num_uses > 0;
+	enum status st;
+
+	if (call->op->kind == OP_CONTROL) {
+		submit(call, p->known != NULL ? GATE_CHECK : GATE_CONTROL);
+		return;
+	}
+	if (call->op->kind == OP_WRITE || limited) {
+		submit(call, GATE_WRITE);
+		return;
+	}
+	st = call->op->handle(&p->op);
+	if (st == ST_NEEDS_WRITER) {
+		submit(call, GATE_WRITE);
+		return;
+	}
+	call->ans.status = st;
+	complete(call);
+}
+
+/* Sealed, not initialised or being reopened: only what exists in any state. */
+static void submit_closed(struct gate *g, struct gate_call *call, enum status why,
+                          const struct err *err)
+{
+	struct place at = {.gate = g};
+	struct op op = {.req = &call->req,
+	                .ans = &call->ans,
+	                .self = g->config.sys_self,
+	                .random = g->config.random,
+	                .now_ns = call->req.now_ns};
+	enum status st = ST_NO_ROUTE;
+
+	call->op = NULL;
+	call->operation = verb_name(call->req.verb);
+	if (span_eq_str(path_segment(&call->req.path, 0), "sys"))
+		st = engine_match(g->config.sys, &call->req.path, 1, call->req.verb, &call->op,
+		                  op.arg);
+	if (call->op == NULL || (call->op->flags & OP_ANY_STATE) == 0) {
+		call->op = NULL;
+		st = answer_fail(&call->ans, why, "%s",
+		                 why == ST_SEALED ? "Vault is sealed" : err_text(err, why));
+	} else if (st != ST_OK) {
+		st = answer_fail(&call->ans, ST_UNSUPPORTED, "unsupported operation");
+	}
+	st = audit_in(call, &at, NULL, st);
+	if (st != ST_OK) {
+		complete(call);
+	} else if (call->op->kind == OP_CONTROL) {
+		submit(call, GATE_CONTROL);
+	} else {
+		call->ans.status = call->op->handle(&op);
+		complete(call);
+	}
+}
+
+void gate_submit(struct gate *g, struct gate_call *call)
+{
+	struct gate_loop *l = call->loop->ctx;
+	struct err err = {0};
+	struct place at;
+	struct pass p;
+	struct txn *t;
+	enum status st = reader_begin(l->reader, &t, &err);
+
+	call->gate = g;
+	call->salts = NULL;
+	call->audited = false;
+	call->who.memory = NULL;
+	call->who.hash[0] = 0;
+	call->mount_path[0] = 0;
+	call->mount_type = NULL;
+	if (st != ST_OK) {
+		submit_closed(g, call, st, &err);
+		return;
+	}
+	at = place_of(g, t, l->cache);
+	st = authorize(&p, &at, call);
+	st = audit_in(call, &at, &p, st);
+	if (st != ST_OK)
+		complete(call);
+	else
+		dispatch(&p, call);
+}
+
+/* ---- life ---- */
+
+static void drop_cache(void *ctx)
+{
+	struct gate_loop *l = ctx;
+
+	token_cache_drop(l->cache);
+}
+
+static void turn_end(void *ctx)
+{
+	struct gate_loop *l = ctx;
+
+	reader_turn_end(l->reader);
+}
+
+enum status gate_new(const struct gate_config *config, struct gate **ret, struct err *err)
+{
+	struct gate *g = calloc(1, sizeof *g);
+
+	if (g == NULL || token_cache_new(&g->writer_cache) != ST_OK) {
+		free(g);
+		return err_set(err, ST_NOMEM, "no memory for the gate");
+	}
+	g->config = *config;
+	*ret = g;
+	return ST_OK;
+}
+
+void gate_free(struct gate **g)
+{
+	if (*g == NULL)
+		return;
+	token_cache_free(&(*g)->writer_cache);
+	free(*g);
+	*g = NULL;
+}
+
+void gate_closed(struct gate *g)
+{
+	token_cache_drop(g->writer_cache);
+}
+
+enum status gate_join(struct gate *g, struct loop *loop, struct err *err)
+{
+	struct gate_loop *l = calloc(1, sizeof *l);
+	enum status st = ST_NOMEM;
+
+	MUST(loop->index < LOOPS_MAX && g->loops[loop->index] == NULL);
+	if (l == NULL || token_cache_new(&l->cache) != ST_OK) {
+		err_set(err, st, "no memory for a loop");
+		goto fail;
+	}
+	st = reader_new(g->config.readers, loop, drop_cache, l, &l->reader, err);
+	if (st != ST_OK)
+		goto fail;
+	loop->ctx = l;
+	loop->turn_end = turn_end;
+	g->loops[loop->index] = l;
+	return ST_OK;
+fail:
+	if (l != NULL)
+		token_cache_free(&l->cache);
+	free(l);
+	return st;
+}
+
+void gate_leave(struct gate *g, struct loop *loop)
+{
+	struct gate_loop *l = g->loops[loop->index];
+
+	if (l == NULL)
+		return;
+	reader_close(&l->reader);
+	token_cache_free(&l->cache);
+	free(l);
+	g->loops[loop->index] = NULL;
+	loop->ctx = NULL;
+}
+
+void gate_metrics(void *gate, struct metrics_out *out)
+{
+	static const char *const names[OUT_COUNT] = {
+	    "keyturn_requests_answered_total", "keyturn_requests_refused_total",
+	    "keyturn_requests_denied_total", "keyturn_requests_failed_total"};
+	static const char *const help[OUT_COUNT] = {
+	    "requests carried out (also those that found nothing)",
+	    "requests with a mistake of the caller's",
+	    "requests without the right to what they asked for",
+	    "requests that the server could not carry out"};
+	struct gate *g = gate;
+
+	for (size_t o = 0; o < OUT_COUNT; o++) {
+		uint64_t sum = 0;
+
+		for (size_t i = 0; i < LOOPS_MAX; i++)
+			if (g->loops[i] != NULL)
+				sum += atomic_load_explicit(&g->loops[i]->outcomes[o],
+				                            memory_order_relaxed);
+		metric_put(out, METRIC_COUNTER, names[o], help[o], sum);
+	}
+}

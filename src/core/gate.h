@@ -1,0 +1,83 @@
+/*
+ * The gate, which every request of every dialect passes: audit in, token, policy, mount, operation, audit out.  It decides whether a handler runs on
+ * the loop where the request arrived or on the writer, and it is the only way to reach an engine.
+ *
+ *   gate_submit --authorize--> OP_READ: handler --------------------------------> done
+ *        |                        `-- ST_NEEDS_WRITER, or a token with limited uses --.
+ *        |                     OP_WRITE ----------------------------------------------+--> writer: authorize again, handler, commit --> done
+ *        |                     OP_CONTROL --> (writer: authorize again) --> writer, alone: handler --> done
+ *        `-- refused -------------------------------------------------------------> done
+ *
+ * Verdicts come from the token's policies today; a second source (membership of vaults) has its place beside them in gate.c, authorize().
+ */
+#ifndef CORE_GATE_H
+#define CORE_GATE_H
+
+#include "barrier/reader.h"
+#include "barrier/writer.h"
+#include "base/clock.h"
+#include "base/loop.h"
+#include "base/message.h"
+#include "core/audit.h"
+#include "core/metrics.h"
+#include "core/token.h"
+#include "engine/engine.h"
+
+struct gate;
+
+/* One request on its way.  The dialect owns it, fills in req, loop and done, and leaves it alone until done was called. */
+struct gate_call {
+	struct request req;
+	struct answer ans;
+	struct loop *loop;
+	/* done(call): on the loop's thread, exactly once; ans is complete. */
+	void (*done)(struct gate_call *call);
+	void *owner;
+
+	/* the gate's */
+	struct gate *gate;
+	struct writer_job job;
+	struct task task;
+	const struct operation *op;
+	const char *operation; /* "create", "update", "read" ... for the audit */
+	const struct audit_salts *salts;
+	struct token
+	    who; /* a copy for the audit of the answer; who.hash is "" when there is none */
+	char mount_path[130];
+	const char *mount_type;
+	bool audited;
+	enum gate_stage { GATE_WRITE, GATE_CHECK, GATE_CONTROL } stage;
+};
+
+struct gate_config {
+	struct readers *readers;
+	struct writer *writer;
+	struct audit *audit;
+	const struct clock *clock;
+	const struct random *random;
+	/* the operations that exist while there is no world: those of sys with OP_ANY_STATE */
+	const struct engine *sys;
+	void *sys_self;
+	int64_t default_lease_ttl_s, max_lease_ttl_s;
+};
+
+MUST_USE enum status gate_new(const struct gate_config *config, struct gate **ret, struct err *err);
+void gate_free(struct gate **g);
+
+/* gate_join(g, loop, err): make ready for requests of a loop, before it starts; sets the loop's ctx and turn_end.  gate_leave: its thread has ended. */
+MUST_USE enum status gate_join(struct gate *g, struct loop *loop, struct err *err);
+void gate_leave(struct gate *g, struct loop *loop);
+
+/* gate_submit(g, call): on call->loop's thread.  Never fails: what cannot be done is answered. */
+void gate_submit(struct gate *g, struct gate_call *call);
+
+/* gate_forget(call): wipes what the gate keeps in a call that will not be used again. */
+void gate_forget(struct gate_call *call);
+
+/* gate_closed(g): the store was closed; forget the writer's callers.  On the writer's thread. */
+void gate_closed(struct gate *g);
+
+/* gate_metrics(g, out): a source for metrics. */
+void gate_metrics(void *gate, struct metrics_out *out);
+
+#endif

@@ -1,0 +1,169 @@
+#include "core/purge.h"
+
+#include <string.h>
+
+#include "core/token.h"
+
+#define PURGE_PREFIX     "sys/purge/"
+#define CUBBYHOLE_PREFIX "logical/cubbyhole/"
+
+static void purge_view(struct view *v, struct txn *t)
+{
+	view_init(v, t, span_str(PURGE_PREFIX));
+}
+
+enum status purge_prefix(struct txn *t, struct span prefix, struct err *err)
+{
+	struct view v;
+	struct builder path = {0};
+	enum status st;
+
+	MUST(prefix.n > 0 && prefix.n < VIEW_PREFIX_MAX && prefix.p[prefix.n - 1] == '/');
+	purge_view(&v, t);
+	builder_str(&path, "prefix/");
+	builder_hex(&path, prefix);
+	st = builder_status(&path);
+	if (st == ST_OK)
+		st = view_put(&v, builder_span(&path), span_of(NULL, 0), err);
+	builder_free(&path);
+	return st;
+}
+
+enum status purge_token(struct txn *t, const char *hash, struct err *err)
+{
+	char path[TOKEN_HASH_LEN + 16];
+	struct builder b;
+	struct view v;
+
+	purge_view(&v, t);
+	builder_init_fixed(&b, path, sizeof path);
+	builder_str(&b, "token/");
+	builder_str(&b, hash);
+	MUST(builder_status(&b) == ST_OK);
+	return view_put(&v, builder_span(&b), span_of(NULL, 0), err);
+}
+
+enum status purge_pending(struct txn *t, struct err *err)
+{
+	struct view v;
+	struct span mark;
+
+	purge_view(&v, t);
+	return view_first(&v, &mark, err);
+}
+
+static enum status slice_prefix(struct txn *t, struct span prefix, size_t most, size_t *n,
+                                bool *done, struct err *err)
+{
+	struct view v;
+	struct span path;
+	uint8_t own[STORAGE_KEY_MAX];
+	enum status st = ST_OK;
+
+	view_init(&v, t, prefix);
+	while (*n < most) {
+		st = view_first(&v, &path, err);
+		if (st == ST_NOT_FOUND) {
+			*done = true;
+			return ST_OK;
+		}
+		if (st != ST_OK)
+			return st;
+		memcpy(own, path.p, path.n);
+		st = view_delete(&v, span_of(own, path.n), err);
+		if (st != ST_OK)
+			return st;
+		++*n;
+	}
+	return ST_OK;
+}
+
+struct child {
+	char hash[TOKEN_HASH_LEN + 1];
+	bool found;
+};
+
+static enum status take_child(void *arg, struct span name)
+{
+	struct child *c = arg;
+
+	c->found = span_cstr(name, c->hash, sizeof c->hash) == ST_OK;
+	return ST_OK;
+}
+
+/* The children of a dead token die, each leaving a mark for its own; then its cubbyhole goes. */
+static enum status slice_token(struct txn *t, const char *hash, size_t most, size_t *n, bool *done,
+                               struct err *err)
+{
+	char folder[TOKEN_HASH_LEN + 16], link[2 * TOKEN_HASH_LEN + 16];
+	struct builder b, l;
+	struct view tokens;
+	enum status st;
+
+	view_init(&tokens, t, span_str(TOKEN_PREFIX));
+	builder_init_fixed(&b, folder, sizeof folder);
+	builder_fmt(&b, "child/%s/", hash);
+	MUST(builder_status(&b) == ST_OK);
+	while (*n < most) {
+		struct child c = {0};
+
+		st = view_list(&tokens, builder_span(&b), span_of(NULL, 0), 1, take_child, &c, err);
+		if (st != ST_OK)
+			return st;
+		if (!c.found) {
+			*done = true;
+			break;
+		}
+		st = token_revoke(&tokens, c.hash, err);
+		if (st == ST_NOT_FOUND) {
+			builder_init_fixed(&l, link, sizeof link);
+			builder_fmt(&l, "child/%s/%s", hash, c.hash);
+			st = view_delete(&tokens, builder_span(&l), err);
+		}
+		if (st != ST_OK)
+			return st;
+		*n += 5;
+	}
+	if (!*done)
+		return ST_OK;
+	builder_init_fixed(&l, link, sizeof link);
+	builder_fmt(&l, CUBBYHOLE_PREFIX "%s/", hash);
+	*done = false;
+	return slice_prefix(t, builder_span(&l), most, n, done, err);
+}
+
+enum status purge_slice(struct txn *t, size_t most, size_t *ret_n, struct err *err)
+{
+	struct view v;
+	struct span mark, arg;
+	uint8_t own[STORAGE_KEY_MAX], prefix[VIEW_PREFIX_MAX];
+	char hash[TOKEN_HASH_LEN + 1];
+	struct builder b;
+	bool done = false;
+	size_t n = 0;
+	enum status st;
+
+	purge_view(&v, t);
+	st = view_first(&v, &mark, err);
+	if (st != ST_OK)
+		return st;
+	memcpy(own, mark.p, mark.n);
+	mark = span_of(own, mark.n);
+	if (span_starts(mark, span_str("prefix/"))) {
+		arg = span_from(mark, strlen("prefix/"));
+		builder_init_fixed(&b, prefix, sizeof prefix - 1);
+		st = builder_unhex(&b, arg);
+		if (st == ST_OK && b.n > 0)
+			st = slice_prefix(t, builder_span(&b), most, &n, &done, err);
+	} else if (span_starts(mark, span_str("token/")) &&
+	           span_cstr(span_from(mark, strlen("token/")), hash, sizeof hash) == ST_OK) {
+		st = slice_token(t, hash, most, &n, &done, err);
+	} else {
+		done = true; /* a mark of no known kind */
+	}
+	if (st == ST_OK && done)
+		st = view_delete(&v, mark, err);
+	if (st == ST_OK)
+		*ret_n = n;
+	return st;
+}
