@@ -1,6 +1,7 @@
 #include "rig.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <setjmp.h>
 #include <stdio.h>
@@ -158,6 +159,109 @@ void rig_release(struct rig *r)
 	pthread_cond_broadcast(&hold_cond);
 	pthread_mutex_unlock(&hold_lock);
 	assert_int_equal(rig_wait(&hold_job, NULL), ST_OK);
+}
+
+/* ---- loops ---- */
+
+struct rig_loop {
+	struct loop loop; /* first member */
+	pthread_mutex_t lock;
+	struct task *tasks, **last;
+	struct reader *reader;
+	void (*turn)(void *arg, struct reader *reader);
+	void *arg;
+	_Atomic int stop;
+	pthread_t thread;
+};
+
+static void post(struct loop *loop, struct task *task)
+{
+	struct rig_loop *l = (struct rig_loop *)(void *)loop;
+
+	pthread_mutex_lock(&l->lock);
+	task->next = NULL;
+	*l->last = task;
+	l->last = &task->next;
+	pthread_mutex_unlock(&l->lock);
+}
+
+static void run_tasks(struct rig_loop *l)
+{
+	struct task *t, *next;
+
+	pthread_mutex_lock(&l->lock);
+	t = l->tasks;
+	l->tasks = NULL;
+	l->last = &l->tasks;
+	pthread_mutex_unlock(&l->lock);
+	for (; t != NULL; t = next) {
+		next = t->next;
+		t->run(t);
+	}
+}
+
+static void *loop_main(void *arg)
+{
+	struct rig_loop *l = arg;
+
+	while (!atomic_load(&l->stop)) {
+		run_tasks(l);
+		l->turn(l->arg, l->reader);
+		reader_turn_end(l->reader);
+		sched_yield();
+	}
+	return NULL;
+}
+
+struct rig_loop *rig_loop_start(struct rig *r, void (*turn)(void *arg, struct reader *reader),
+                                void (*drop)(void *arg), void *arg)
+{
+	struct rig_loop *l = calloc(1, sizeof *l);
+	struct err err = {0};
+
+	assert_non_null(l);
+	l->loop.post = post;
+	l->last = &l->tasks;
+	l->turn = turn;
+	l->arg = arg;
+	pthread_mutex_init(&l->lock, NULL);
+	assert_int_equal(reader_new(r->readers, &l->loop, drop, arg, &l->reader, &err), ST_OK);
+	assert_int_equal(pthread_create(&l->thread, NULL, loop_main, l), 0);
+	return l;
+}
+
+void rig_loop_stop(struct rig_loop **l)
+{
+	atomic_store(&(*l)->stop, 1);
+	pthread_join((*l)->thread, NULL);
+	run_tasks(*l);
+	reader_close(&(*l)->reader);
+	pthread_mutex_destroy(&(*l)->lock);
+	free(*l);
+	*l = NULL;
+}
+
+static void never_posted(struct loop *loop, struct task *task)
+{
+	(void)loop;
+	(void)task;
+	abort();
+}
+
+enum status rig_read(struct rig *r, rig_fn *fn, void *arg, struct err *err)
+{
+	struct loop loop = {.post = never_posted};
+	struct reader *reader;
+	struct txn *t;
+	enum status st;
+
+	assert_int_equal(reader_new(r->readers, &loop, NULL, NULL, &reader, err), ST_OK);
+	st = reader_begin(reader, &t, err);
+	if (st == ST_OK)
+		st = fn(arg, t, err);
+	reader_turn_end(reader);
+	reader_close(&reader);
+	return st;
 }
 
 /* ---- hooks ---- */

@@ -76,6 +76,17 @@ struct usage rig_usage(struct rig *r, uint32_t term);
 uint32_t rig_active(struct rig *r);
 struct rotate_settings rig_settings(struct rig *r);
 
+/*
+ * A loop: a thread that runs what is posted and calls turn(arg, reader) again and again, each a turn of its own, until it is stopped.
+ * drop: as reader_new.
+ */
+struct rig_loop;
+struct rig_loop *rig_loop_start(struct rig *r, void (*turn)(void *arg, struct reader *reader),
+                                void (*drop)(void *arg), void *arg);
+void rig_loop_stop(struct rig_loop **l);
+/* rig_read(r, fn, arg): fn once on the transaction of a reader of its own; its status, or that of reader_begin. */
+enum status rig_read(struct rig *r, rig_fn *fn, void *arg, struct err *err);
+
 /* rig_recount(r): each term's `records` is the number of stored records under it, `encryptions` what the hook counted and `extra` more for
  * the active term. */
 void rig_recount(struct rig *r, uint64_t extra);
