@@ -151,22 +151,24 @@ static void full_pool_refuses(void **state)
 /* Room comes back when a worker takes a job, also after the queue was empty. */
 static void takes_again(void **state)
 {
+	enum { ROUNDS = 20 };
 	struct pool *p = new_pool(1, 1);
+	struct counted busy[ROUNDS], next[ROUNDS];
 
 	(void)state;
-	for (unsigned round = 0; round < 20; round++) {
-		struct counted busy, next = {.job = {.run = run_at_door}};
-
+	for (unsigned i = 0; i < ROUNDS; i++) {
 		door_shut();
-		jobs_at_door(p, &busy, 1);
-		assert_int_equal(pool_submit(p, &next.job), ST_OK);
+		jobs_at_door(p, &busy[i], 1);
+		next[i] = (struct counted){.job = {.run = run_at_door}};
+		assert_int_equal(pool_submit(p, &next[i].job), ST_OK);
 		door_open();
 		wait_for_arrivals(2);
-		while (atomic_load(&ran) < (round + 1) * 2)
+		while (atomic_load(&ran) < (i + 1) * 2)
 			sched_yield();
-		assert_int_equal(busy.runs + next.runs, 2);
 	}
 	pool_free(&p);
+	for (unsigned i = 0; i < ROUNDS; i++)
+		assert_int_equal(busy[i].runs + next[i].runs, 2);
 }
 
 static void in_order(void **state)
