@@ -341,13 +341,13 @@ static void rotation_failed(struct writer *w, enum term_cause cause, const struc
 
 /*
  * Rotate when a limit or the interval says so; *ret_cause is 0 when that was not needed.  Room for the whole allowance is kept below the
- * limit, so that not even the count after an unclean stop passes it.
+ * limit, so that not even the count after an unclean stop passes it.  (Counted beside this group's records: the allowance is added to them.)
  */
 static enum status rotate_when_due(struct writer *w, uint64_t puts, enum term_cause *ret_cause,
                                    struct err *err)
 {
 	const struct rotate_settings *s = keyring_settings(w->txn.keyring);
-	uint64_t more = puts > writer_group_records(w) ? puts : writer_group_records(w);
+	uint64_t more = puts + writer_group_records(w);
 	struct usage u = current_usage(w);
 	enum term_cause cause;
 	enum status st = rotate_due(w->txn.keyring, &u, w->write.now_ns, more, &cause, err);
@@ -496,12 +496,13 @@ enum status writer_group_commit(struct writer *w, struct err *err)
 	enum term_cause automatic = (enum term_cause)0;
 	enum status st = ST_OK;
 
-	if (puts > 0 || w->txn.keyring != w->keyring ||
+	/* The first group after opening: it is committed even if empty, as publishing belongs to a commit. */
+	bool first = readers_snapshots(w->config.readers)->published == NULL;
+
+	if (first || puts > 0 || w->txn.keyring != w->keyring ||
 	    rotate_due_at(w->txn.keyring) <= w->write.now_ns)
 		st = rotate_when_due(w, puts, &automatic, err);
-	/* The first group after opening is committed even if empty: publishing belongs to a commit. */
-	if (st != ST_OK ||
-	    (group_empty(w) && readers_snapshots(w->config.readers)->published != NULL))
+	if (st != ST_OK || (group_empty(w) && !first))
 		return st;
 	st = group_store(w, puts, err);
 	if (st == ST_OK) {
