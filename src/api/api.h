@@ -8,10 +8,21 @@
 #include "base/bytes.h"
 #include "base/loop.h"
 
-enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT, HTTP_DELETE, HTTP_PATCH, HTTP_LIST, HTTP_SCAN, HTTP_OPTIONS, HTTP_OTHER };
+enum http_method {
+	HTTP_GET,
+	HTTP_HEAD,
+	HTTP_POST,
+	HTTP_PUT,
+	HTTP_DELETE,
+	HTTP_PATCH,
+	HTTP_LIST,
+	HTTP_SCAN,
+	HTTP_OPTIONS,
+	HTTP_OTHER
+};
 
 struct header {
-	struct span name; /* lower case */
+	struct span name;  /* lower case */
 	struct span value; /* without white space around it */
 };
 #define HEADERS_MAX 100
@@ -27,7 +38,8 @@ struct exchange {
 	struct span query;  /* behind the '?', not decoded; empty: none */
 	const struct header *headers;
 	size_t n_headers;
-	uint8_t *body; /* n_body bytes that the dialect may change in place (JSON reader); wiped by http afterwards */
+	uint8_t *
+	    body; /* n_body bytes that the dialect may change in place (JSON reader); wiped by http afterwards */
 	size_t n_body;
 	struct span remote; /* peer: "127.0.0.1:5555", or "unix" */
 	struct loop *loop;
@@ -36,7 +48,8 @@ struct exchange {
 	unsigned status;
 	const char *content_type; /* NULL: no body */
 	struct builder body_out;
-	struct header extra[4]; /* further answer headers; values must live as long as the exchange's body_out or be constant */
+	struct header extra
+	    [4]; /* further answer headers; values must live as long as the exchange's body_out or be constant */
 	size_t n_extra;
 
 	/*
@@ -44,10 +57,19 @@ struct exchange {
 	 * later.  http keeps the exchange alive until then even when the client has gone.
 	 */
 	void (*finish)(struct exchange *x);
-	void *state; /* the dialect's own memory of this exchange; kept between requests; freed by api_forget */
+	void *
+	    state; /* the dialect's own memory of this exchange; kept between requests; freed by api_forget */
 };
 
 struct api;
+struct gate;
+struct clock;
+struct random;
+
+/* api_new(gate, clock, random, ret): the dialects over a gate; all three must outlive it.  ST_NOMEM. */
+MUST_USE enum status api_new(struct gate *gate, const struct clock *clock,
+                             const struct random *random, struct api **ret);
+void api_free(struct api **api);
 
 /* exchange_header(x, "x-vault-token"): the first one's value, or the empty span. */
 struct span exchange_header(const struct exchange *x, const char *name);

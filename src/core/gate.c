@@ -551,10 +551,22 @@ enum status gate_new(const struct gate_config *config, struct gate **ret, struct
 	return ST_OK;
 }
 
+static void loop_free(struct gate_loop **l)
+{
+	if (*l == NULL)
+		return;
+	reader_close(&(*l)->reader);
+	token_cache_free(&(*l)->cache);
+	free(*l);
+	*l = NULL;
+}
+
 void gate_free(struct gate **g)
 {
 	if (*g == NULL)
 		return;
+	for (size_t i = 0; i < LOOPS_MAX; i++)
+		loop_free(&(*g)->loops[i]);
 	token_cache_free(&(*g)->writer_cache);
 	free(*g);
 	*g = NULL;
@@ -583,23 +595,8 @@ enum status gate_join(struct gate *g, struct loop *loop, struct err *err)
 	g->loops[loop->index] = l;
 	return ST_OK;
 fail:
-	if (l != NULL)
-		token_cache_free(&l->cache);
-	free(l);
+	loop_free(&l);
 	return st;
-}
-
-void gate_leave(struct gate *g, struct loop *loop)
-{
-	struct gate_loop *l = g->loops[loop->index];
-
-	if (l == NULL)
-		return;
-	reader_close(&l->reader);
-	token_cache_free(&l->cache);
-	free(l);
-	g->loops[loop->index] = NULL;
-	loop->ctx = NULL;
 }
 
 void gate_metrics(void *gate, struct metrics_out *out)

@@ -62,11 +62,11 @@ struct gate_config {
 };
 
 MUST_USE enum status gate_new(const struct gate_config *config, struct gate **ret, struct err *err);
+/* gate_free(g): the loops' threads have ended. */
 void gate_free(struct gate **g);
 
-/* gate_join(g, loop, err): make ready for requests of a loop, before it starts; sets the loop's ctx and turn_end.  gate_leave: its thread has ended. */
+/* gate_join(g, loop, err): make ready for the requests of a loop, before it starts; sets the loop's ctx and turn_end. */
 MUST_USE enum status gate_join(struct gate *g, struct loop *loop, struct err *err);
-void gate_leave(struct gate *g, struct loop *loop);
 
 /* gate_submit(g, call): on call->loop's thread.  Never fails: what cannot be done is answered. */
 void gate_submit(struct gate *g, struct gate_call *call);

@@ -341,6 +341,9 @@ enum status sys_remount_op(struct op *op)
 		st = store(op, &moved);
 	if (st != ST_OK)
 		return op->ans->status = st;
+	answer_warn(
+	    op->ans,
+	    "The mount was moved at once; the migration_id is given for clients that wait for one");
 	random_uuid(op->random, id);
 	json_writer_init(&w, &op->ans->data);
 	json_begin_object(&w);
@@ -348,4 +351,28 @@ enum status sys_remount_op(struct op *op)
 	json_end_object(&w);
 	op->ans->shape = ANSWER_DATA_TOP;
 	return op->ans->status = builder_status(&op->ans->data);
+}
+
+enum status sys_mount_kv(struct sys *s, struct txn *t, const char *path, struct err *err)
+{
+	struct request req = {
+	    .n_query = 2,
+	    .query = {{span_str("type"), span_str("kv")},
+	              {span_str("description"), span_str("key/value secret storage")}}};
+	struct answer ans;
+	struct op op = {.req = &req,
+	                .ans = &ans,
+	                .self = s,
+	                .random = s->config.random,
+	                .now_ns = clock_wall_ns(s->config.clock)};
+	enum status st;
+
+	answer_init(&ans);
+	view_init(&op.view, t, span_str("sys/"));
+	op.arg[0] = span_str(path);
+	st = sys_mount_op(&op);
+	if (st != ST_OK)
+		err_set(err, st, "%s", err_text(&ans.err, st));
+	answer_free(&ans);
+	return st;
 }

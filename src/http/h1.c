@@ -633,7 +633,7 @@ static bool handle(struct h1 *h)
 /* Answers that the client does not take must not pile up: no more requests before they are gone. */
 static bool clogged(const struct h1 *h)
 {
-	return h->out.n > 0;
+	return h->out.n > 0 && h->conn->writing;
 }
 
 /* How long an idle connection keeps its memory. */

@@ -1,0 +1,76 @@
+#include "api/api.h"
+
+#include <stdlib.h>
+
+#include "api/dialect.h"
+#include "api/vault.h"
+
+static const struct dialect *const dialects[] = {&dialect_vault};
+
+enum status api_new(struct gate *gate, const struct clock *clock, const struct random *random,
+                    struct api **ret)
+{
+	struct api *api = calloc(1, sizeof *api);
+
+	if (api == NULL)
+		return ST_NOMEM;
+	*api = (struct api){.gate = gate, .clock = clock, .random = random};
+	*ret = api;
+	return ST_OK;
+}
+
+void api_free(struct api **api)
+{
+	free(*api);
+	*api = NULL;
+}
+
+struct span exchange_header(const struct exchange *x, const char *name)
+{
+	for (size_t i = 0; i < x->n_headers; i++)
+		if (span_eq_str(x->headers[i].name, name))
+			return x->headers[i].value;
+	return span_of(NULL, 0);
+}
+
+void exchange_reset(struct exchange *x)
+{
+	builder_reset(&x->body_out);
+	x->content_type = NULL;
+	x->n_extra = 0;
+}
+
+static const struct dialect *dialect_of(const struct exchange *x)
+{
+	for (size_t i = 0; i < sizeof dialects / sizeof *dialects; i++)
+		if (span_starts(x->target, span_str(dialects[i]->prefix)))
+			return dialects[i];
+	return NULL;
+}
+
+void api_handle(struct api *api, struct exchange *x)
+{
+	const struct dialect *d = dialect_of(x);
+
+	if (d != NULL) {
+		d->handle(api, x);
+		return;
+	}
+	dialects[0]->error(x, 404, "");
+	x->finish(x);
+}
+
+/* One connection may speak several dialects in turn; the state is that of the first, and only that one's, as there is one yet. */
+void api_forget(struct api *api, struct exchange *x)
+{
+	(void)api;
+	if (x->state != NULL)
+		dialects[0]->forget(x);
+}
+
+void api_reject(struct exchange *x, unsigned status, const char *text)
+{
+	const struct dialect *d = dialect_of(x);
+
+	(d != NULL ? d : dialects[0])->error(x, status, text);
+}

@@ -1,0 +1,29 @@
+/* What a dialect is: a path prefix, and the two directions of translation. */
+#ifndef API_DIALECT_H
+#define API_DIALECT_H
+
+#include "api/api.h"
+#include "base/clock.h"
+#include "core/gate.h"
+#include "crypto/random.h"
+
+struct api {
+	struct gate *gate;
+	const struct clock *clock;
+	const struct random *random;
+};
+
+struct dialect {
+	const char *prefix; /* "/v1/" */
+	/* handle(api, x): build the neutral request and submit it; or fill in the answer and call x->finish. */
+	void (*handle)(struct api *api, struct exchange *x);
+	/* error(x, status, text): fill in an answer that says so. */
+	void (*error)(struct exchange *x, unsigned status, const char *text);
+	/* forget(x): free x->state, which handle made. */
+	void (*forget)(struct exchange *x);
+};
+
+/* exchange_reset(x): nothing of an answer is left. */
+void exchange_reset(struct exchange *x);
+
+#endif

@@ -1,0 +1,406 @@
+/*
+ * /v1/: HashiCorp Vault's and OpenBao's shapes.
+ *
+ * In: the verb from the method (and ?list=true), the path split once, the token from X-Vault-Token or Authorization: Bearer, the body
+ * as a JSON object.  Out: the envelope {request_id, lease_id, renewable, lease_duration, data, wrap_info, warnings, auth}, or {"errors": [...]}.
+ */
+#include "api/vault.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define PREFIX "/v1/"
+
+struct vault_state {
+	struct gate_call call; /* call.owner is the exchange */
+	struct json doc;
+	char path[PATH_MAX_LEN + 1];
+	struct builder query; /* decoded; made large enough before anything points into it */
+};
+
+/* ---- answers ---- */
+
+static void put_error(struct exchange *x, unsigned status, const char *text)
+{
+	struct json_writer w;
+
+	exchange_reset(x);
+	x->status = status;
+	x->content_type = "application/json";
+	json_writer_init(&w, &x->body_out);
+	json_begin_object(&w);
+	json_name(&w, "errors");
+	json_begin_array(&w);
+	if (text[0] != 0)
+		json_cstr(&w, text);
+	json_end_array(&w);
+	json_end_object(&w);
+	builder_u8(&x->body_out, '\n');
+}
+
+static void refuse(struct exchange *x, unsigned status, const char *text)
+{
+	put_error(x, status, text);
+	x->finish(x);
+}
+
+static unsigned http_status(enum status st)
+{
+	static const unsigned of[ST_COUNT] = {
+	    [ST_OK] = 200,      [ST_INVALID] = 400,     [ST_NOT_FOUND] = 404,
+	    [ST_EXISTS] = 400,  [ST_CONFLICT] = 400,    [ST_DENIED] = 403,
+	    [ST_SEALED] = 503,  [ST_CORRUPT] = 500,     [ST_UNCERTAIN] = 500,
+	    [ST_NOMEM] = 503,   [ST_IO] = 500,          [ST_FULL] = 507,
+	    [ST_LIMIT] = 400,   [ST_UNSUPPORTED] = 405, [ST_NO_ROUTE] = 404,
+	    [ST_BUSY] = 503,    [ST_UNAVAILABLE] = 503, [ST_NEEDS_WRITER] = 500,
+	    [ST_PENDING] = 500,
+	};
+
+	return of[st];
+}
+
+static void put_or_null(struct builder *b, const char *name, struct span value, const char *open,
+                        const char *close)
+{
+	builder_str(b, name);
+	if (value.n == 0) {
+		builder_str(b, "null");
+		return;
+	}
+	builder_str(b, open);
+	builder_add(b, value);
+	builder_str(b, close);
+}
+
+/* Straight text: everything in it is JSON already. */
+static void put_envelope(struct exchange *x, const struct gate_call *call)
+{
+	const struct answer *a = &call->ans;
+	struct builder *b = &x->body_out;
+	struct span data = builder_span(&a->data);
+
+	builder_u8(b, '{');
+	if (a->shape == ANSWER_DATA_TOP && data.n > 2) {
+		builder_add(b, span_of(data.p + 1, data.n - 2));
+		builder_u8(b, ',');
+	}
+	builder_str(b, "\"request_id\":\"");
+	builder_str(b, call->req.id);
+	builder_str(b, "\",\"lease_id\":\"\",\"renewable\":false,\"lease_duration\":");
+	builder_dec(b, a->lease_duration_s);
+	put_or_null(b, ",\"data\":", data, "", "");
+	put_or_null(b, ",\"wrap_info\":null,\"warnings\":", builder_span(&a->warnings), "[", "]");
+	put_or_null(b, ",\"auth\":", builder_span(&a->auth), "", "");
+	builder_str(b, "}\n");
+}
+
+static void put_answer(struct exchange *x, const struct gate_call *call)
+{
+	const struct answer *a = &call->ans;
+
+	exchange_reset(x);
+	x->content_type = "application/json";
+	x->status = a->http_status != 0 ? a->http_status : 200;
+	switch (a->shape) {
+	case ANSWER_EMPTY:
+		if (a->warnings.n > 0) {
+			put_envelope(x, call);
+			break;
+		}
+		x->status = a->http_status != 0 ? a->http_status : 204;
+		x->content_type = NULL;
+		break;
+	case ANSWER_TEXT:
+		x->content_type = a->content_type;
+		builder_add(&x->body_out, builder_span(&a->data));
+		break;
+	case ANSWER_BARE:
+		builder_add(&x->body_out, builder_span(&a->data));
+		builder_u8(&x->body_out, '\n');
+		break;
+	case ANSWER_DATA:
+	case ANSWER_DATA_TOP:
+	case ANSWER_AUTH:
+		put_envelope(x, call);
+		break;
+	}
+}
+
+static void call_done(struct gate_call *call)
+{
+	struct exchange *x = call->owner;
+	const struct answer *a = &call->ans;
+
+	if (a->status == ST_OK)
+		put_answer(x, call);
+	else
+		put_error(x, http_status(a->status),
+		          a->status == ST_NOT_FOUND ? "" : err_text(&a->err, a->status));
+	if (builder_status(&x->body_out) != ST_OK)
+		put_error(x, 500, "the answer is too large");
+	answer_reset(&call->ans);
+	x->finish(x);
+}
+
+/* ---- requests ---- */
+
+static struct vault_state *state_of(struct exchange *x)
+{
+	struct vault_state *s = x->state;
+
+	if (s == NULL) {
+		s = calloc(1, sizeof *s);
+		if (s == NULL)
+			return NULL;
+		json_init(&s->doc);
+		answer_init(&s->call.ans);
+		x->state = s;
+	}
+	answer_reset(&s->call.ans);
+	return s;
+}
+
+static void forget(struct exchange *x)
+{
+	struct vault_state *s = x->state;
+
+	x->state = NULL;
+	gate_forget(&s->call);
+	answer_free(&s->call.ans);
+	json_free(&s->doc);
+	builder_free(&s->query);
+	wipe(s, sizeof *s);
+	free(s);
+}
+
+static int hex_value(uint8_t c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* application/x-www-form-urlencoded text, decoded behind what `to` holds. */
+static enum status decode_query(struct span raw, struct builder *to, struct span *ret)
+{
+	size_t at = to->n;
+
+	for (size_t i = 0; i < raw.n; i++) {
+		uint8_t c = raw.p[i];
+
+		if (c == '+') {
+			c = ' ';
+		} else if (c == '%') {
+			int high = i + 2 < raw.n ? hex_value(raw.p[i + 1]) : -1;
+			int low = i + 2 < raw.n ? hex_value(raw.p[i + 2]) : -1;
+
+			if (high < 0 || low < 0)
+				return ST_INVALID;
+			c = (uint8_t)(high * 16 + low);
+			i += 2;
+		}
+		if (c == 0)
+			return ST_INVALID;
+		builder_u8(to, c);
+	}
+	if (builder_status(to) != ST_OK)
+		return ST_LIMIT;
+	*ret = span_of(to->p + at, to->n - at);
+	return span_is_utf8(*ret) ? ST_OK : ST_INVALID;
+}
+
+static enum status parse_query(struct vault_state *s, struct span raw)
+{
+	struct request *r = &s->call.req;
+	struct builder *b = &s->query;
+	enum status st;
+
+	r->n_query = 0;
+	builder_reset(b);
+	if (raw.n > 0 && builder_room(b, raw.n) == NULL)
+		return ST_LIMIT;
+	while (raw.n > 0) {
+		const uint8_t *amp = memchr(raw.p, '&', raw.n);
+		struct span pair = span_of(raw.p, amp != NULL ? (size_t)(amp - raw.p) : raw.n);
+		const uint8_t *eq = pair.n > 0 ? memchr(pair.p, '=', pair.n) : NULL;
+		struct span name = span_of(pair.p, eq != NULL ? (size_t)(eq - pair.p) : pair.n);
+
+		raw = span_from(raw, pair.n + (amp != NULL ? 1u : 0u));
+		if (pair.n == 0)
+			continue;
+		if (r->n_query == QUERY_MAX)
+			return ST_LIMIT;
+		st = decode_query(name, b, &r->query[r->n_query].name);
+		if (st == ST_OK)
+			st = decode_query(eq != NULL ? span_from(pair, name.n + 1)
+			                             : span_of(NULL, 0),
+			                  b, &r->query[r->n_query].value);
+		if (st != ST_OK)
+			return st;
+		r->n_query++;
+	}
+	return ST_OK;
+}
+
+static bool asks_for_list(const struct request *r)
+{
+	for (unsigned i = 0; i < r->n_query; i++)
+		if (span_eq_str(r->query[i].name, "list") &&
+		    (span_eq_str(r->query[i].value, "true") || span_eq_str(r->query[i].value, "1")))
+			return true;
+	return false;
+}
+
+/* false: no such method here. */
+static bool verb_of(enum http_method m, const struct request *r, enum verb *ret)
+{
+	switch (m) {
+	case HTTP_GET:
+	case HTTP_HEAD:
+		*ret = asks_for_list(r) ? VERB_LIST : VERB_READ;
+		return true;
+	case HTTP_POST:
+	case HTTP_PUT:
+		*ret = VERB_WRITE;
+		return true;
+	case HTTP_DELETE:
+		*ret = VERB_DELETE;
+		return true;
+	case HTTP_PATCH:
+		*ret = VERB_PATCH;
+		return true;
+	case HTTP_LIST:
+		*ret = VERB_LIST;
+		return true;
+	case HTTP_SCAN:
+		*ret = VERB_SCAN;
+		return true;
+	case HTTP_OPTIONS:
+	case HTTP_OTHER:
+		break;
+	}
+	return false;
+}
+
+static struct span token_of(const struct exchange *x)
+{
+	static const char bearer[] = "Bearer ";
+	struct span token = exchange_header(x, "x-vault-token");
+
+	if (token.n > 0)
+		return token;
+	token = exchange_header(x, "authorization");
+	if (!span_starts(token, span_str(bearer)))
+		return span_of(NULL, 0);
+	return span_from(token, strlen(bearer));
+}
+
+/* A header that asks for what does not exist here must not be passed over in silence. */
+static const char *unmet_header(const struct exchange *x, unsigned *status)
+{
+	struct span ns = exchange_header(x, "x-vault-namespace");
+	struct span wrap = exchange_header(x, "x-vault-wrap-ttl");
+
+	if (ns.n > 0 && !span_eq_str(ns, "root") && !span_eq_str(ns, "root/") &&
+	    !span_eq_str(ns, "/")) {
+		*status = 404;
+		return "no such namespace: this server has none but root";
+	}
+	if (wrap.n > 0 && !span_eq_str(wrap, "0") && !span_eq_str(wrap, "0s")) {
+		*status = 400;
+		return "response wrapping is not available in this version";
+	}
+	return NULL;
+}
+
+/* The body's members; null, a string or nothing at all are no members. */
+static enum status parse_body(struct vault_state *s, struct exchange *x, struct err *err)
+{
+	const struct json_value *root;
+	enum status st;
+
+	s->call.req.data = NULL;
+	if (x->n_body == 0)
+		return ST_OK;
+	st = json_parse(&s->doc, x->body, x->n_body, NULL, err);
+	if (st != ST_OK)
+		return err_wrap(err, st == ST_LIMIT ? ST_INVALID : st,
+		                "failed to decode JSON input");
+	root = json_root(&s->doc);
+	if (root->type == JSON_ARRAY)
+		return err_set(err, ST_INVALID,
+		               "failed to decode JSON input: an object is needed, not an array");
+	if (root->type == JSON_OBJECT)
+		s->call.req.data = root;
+	return ST_OK;
+}
+
+static enum status parse_path(struct vault_state *s, struct span target, struct err *err)
+{
+	struct span text;
+	enum status st =
+	    path_unescape(span_from(target, strlen(PREFIX)), s->path, sizeof s->path, &text, err);
+
+	return st == ST_OK ? path_parse(text, &s->call.req.path, err) : st;
+}
+
+static void handle(struct api *api, struct exchange *x)
+{
+	struct vault_state *s = state_of(x);
+	struct err err = {0};
+	struct request *r;
+	const char *why;
+	unsigned status;
+	enum status st;
+
+	if (s == NULL) {
+		refuse(x, 503, "out of memory");
+		return;
+	}
+	r = &s->call.req;
+	if (x->target.n == strlen(PREFIX)) {
+		refuse(x, 404, "no handler for route \"\". route entry not found.");
+		return;
+	}
+	if (parse_query(s, x->query) != ST_OK) {
+		refuse(x, 400, "the query is malformed, or has too many parameters");
+		return;
+	}
+	if (!verb_of(x->method, r, &r->verb)) {
+		refuse(x, 405, "unsupported method");
+		return;
+	}
+	st = parse_path(s, x->target, &err);
+	if (st != ST_OK) {
+		refuse(x, http_status(st), err_text(&err, st));
+		return;
+	}
+	why = unmet_header(x, &status);
+	if (why != NULL) {
+		refuse(x, status, why);
+		return;
+	}
+	if (r->verb == VERB_PATCH && !span_starts(exchange_header(x, "content-type"),
+	                                          span_str("application/merge-patch+json"))) {
+		refuse(x, 415, "PATCH requires Content-Type of application/merge-patch+json");
+		return;
+	}
+	st = parse_body(s, x, &err);
+	if (st != ST_OK) {
+		refuse(x, http_status(st), err_text(&err, st));
+		return;
+	}
+	random_uuid(api->random, r->id);
+	r->id[UUID_LEN] = 0;
+	r->token = token_of(x);
+	r->remote = x->remote;
+	r->now_ns = clock_wall_ns(api->clock);
+	s->call.loop = x->loop;
+	s->call.owner = x;
+	s->call.done = call_done;
+	gate_submit(api->gate, &s->call);
+}
+
+const struct dialect dialect_vault = {PREFIX, handle, put_error, forget};
