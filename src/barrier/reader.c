@@ -160,6 +160,9 @@ static enum status renew(struct reader *r, const struct snapshot *published, str
 		st = d->read_open(r->readers->storage, &r->storage, err);
 	if (st == ST_OK)
 		st = d->renew(r->storage, err);
+	/* Between an unknown outcome and readers_stop a store answers nobody; nor does one whose disk fails. */
+	if (st == ST_IO)
+		return err_wrap(err, ST_UNAVAILABLE, "the store cannot be read now");
 	if (st != ST_OK)
 		return st;
 	r->held = true;

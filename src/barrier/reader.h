@@ -28,7 +28,7 @@ void reader_close(struct reader **r);
 
 /*
  * reader_begin(r, ret, err): a transaction on the newest snapshot; the one of this turn when nothing was committed since.
- * ST_SEALED: nothing is published.  ST_UNAVAILABLE: the store is being reopened.  What the transaction gave is valid until the next
+ * ST_SEALED: nothing is published.  ST_UNAVAILABLE: the store is being reopened, or cannot be read.  What the transaction gave is valid until the next
  * reader_begin or reader_turn_end.
  */
 MUST_USE enum status reader_begin(struct reader *r, struct txn **ret, struct err *err);

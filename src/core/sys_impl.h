@@ -10,6 +10,9 @@ struct sys {
 	struct sys_config config;
 	struct token_ops tokens;
 	unsigned purge_work;
+	/* of the open store; the writer's thread only, for control operations, which have no world at hand */
+	char cluster_name[64];
+	char cluster_id[UUID_LEN + 1];
 };
 
 /* sys_world(op): the world of a call with a transaction.  sys_view(op, prefix, ret): a view of one of sys's own prefixes. */

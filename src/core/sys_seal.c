@@ -179,6 +179,8 @@ static enum status load(void *ctx, struct txn *t, const struct world **ret, stru
 		world_drop(&w);
 		return st;
 	}
+	memcpy(s->cluster_name, w->cluster_name, sizeof s->cluster_name);
+	memcpy(s->cluster_id, w->cluster_id, sizeof s->cluster_id);
 	*ret = &w->base;
 	return ST_OK;
 }
@@ -204,15 +206,14 @@ enum status sys_unseal(struct sys *s, struct span share, struct err *err)
 
 /* ---- what everybody may ask ---- */
 
-static void put_cluster_members(struct json_writer *w, const struct op *op)
+static void put_cluster_members(struct json_writer *w, const char *name, const char *id)
 {
-	if (op->view.txn == NULL)
-		return;
-	json_put_cstr(w, "cluster_name", sys_world(op)->cluster_name);
-	json_put_cstr(w, "cluster_id", sys_world(op)->cluster_id);
+	json_put_cstr(w, "cluster_name", name);
+	json_put_cstr(w, "cluster_id", id);
 }
 
-static enum status put_seal_status(struct op *op)
+/* name and id of the cluster: NULL while nothing is open. */
+static enum status put_seal_status(struct op *op, const char *cluster_name, const char *cluster_id)
 {
 	struct sys *s = op->self;
 	struct seal_status st;
@@ -234,7 +235,8 @@ static enum status put_seal_status(struct op *op)
 	json_put_bool(&w, "migration", 0);
 	json_put_bool(&w, "recovery_seal", 0);
 	json_put_cstr(&w, "storage_type", s->config.storage_type);
-	put_cluster_members(&w, op);
+	if (cluster_name != NULL)
+		put_cluster_members(&w, cluster_name, cluster_id);
 	json_end_object(&w);
 	op->ans->shape = ANSWER_BARE;
 	return op->ans->status = builder_status(&op->ans->data);
@@ -242,7 +244,9 @@ static enum status put_seal_status(struct op *op)
 
 enum status sys_seal_status_op(struct op *op)
 {
-	return put_seal_status(op);
+	if (op->view.txn == NULL)
+		return put_seal_status(op, NULL, NULL);
+	return put_seal_status(op, sys_world(op)->cluster_name, sys_world(op)->cluster_id);
 }
 
 /* A status that the caller chooses for a state: ?sealedcode=200. */
@@ -292,7 +296,8 @@ enum status sys_health_op(struct op *op)
 	json_put_cstr(&w, "replication_dr_mode", st.state == SEAL_OPEN ? "disabled" : "unknown");
 	json_put_int(&w, "server_time_utc", op->now_ns / NS_PER_S);
 	json_put_cstr(&w, "version", s->config.version);
-	put_cluster_members(&w, op);
+	if (op->view.txn != NULL)
+		put_cluster_members(&w, sys_world(op)->cluster_name, sys_world(op)->cluster_id);
 	json_end_object(&w);
 	op->ans->shape = ANSWER_BARE;
 	op->ans->http_status = code;
@@ -426,6 +431,17 @@ static enum status decode_share(struct span text, struct secret **ret)
 	return st;
 }
 
+/* The same as seen by a control operation, on the writer's thread. */
+static enum status put_control_status(struct op *op)
+{
+	struct sys *s = op->self;
+	struct seal_status st;
+
+	seal_status(s->config.seal, &st);
+	return st.state == SEAL_OPEN ? put_seal_status(op, s->cluster_name, s->cluster_id)
+	                             : put_seal_status(op, NULL, NULL);
+}
+
 enum status sys_unseal_op(struct op *op)
 {
 	struct sys *s = op->self;
@@ -438,7 +454,7 @@ enum status sys_unseal_op(struct op *op)
 		return op->ans->status = st;
 	if (reset) {
 		seal_reset(s->config.seal);
-		return put_seal_status(op);
+		return put_control_status(op);
 	}
 	st = request_string(op->req, "key", &text, &op->ans->err);
 	if (st == ST_NOT_FOUND || (st == ST_OK && text.n == 0))
@@ -457,7 +473,7 @@ enum status sys_unseal_op(struct op *op)
 	secret_free(&share);
 	if (st == ST_UNAVAILABLE)
 		st = ST_INVALID;
-	return st == ST_OK ? put_seal_status(op) : (op->ans->status = st);
+	return st == ST_OK ? put_control_status(op) : (op->ans->status = st);
 }
 
 enum status sys_seal_op(struct op *op)

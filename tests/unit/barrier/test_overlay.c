@@ -29,8 +29,8 @@ static void name_paths(void)
 
 static struct span value_of(unsigned v, char buf[static 32])
 {
-	snprintf(buf, 32, v % 7 == 0 ? "" : "value %u", v);
-	return span_str(buf);
+	snprintf(buf, 32, "value %u", v);
+	return v % 7 == 0 ? span_of(buf, 0) : span_str(buf);
 }
 
 static void same(const struct overlay *o, const struct model *m)
