@@ -503,7 +503,7 @@ static enum status load_term(struct storage_txn *t, struct slots *slots, struct 
                              uint32_t number, struct secret *slot, struct builder *missing,
                              struct err *err)
 {
-	struct term_fixed f;
+	struct term_fixed f = {0};
 	struct span record;
 	enum status st = get_term(t, k, number, &record, &f, err);
 
