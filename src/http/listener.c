@@ -13,6 +13,18 @@
 
 #define BACKLOG 4096
 
+/* 0 to 65535 in decimal; getaddrinfo would take larger ones modulo 65536. */
+static bool port_ok(struct span p)
+{
+	unsigned long n = 0;
+	for (size_t i = 0; i < p.n; i++) {
+		if (p.p[i] < '0' || p.p[i] > '9' || p.n > 5)
+			return false;
+		n = n * 10 + (p.p[i] - '0');
+	}
+	return p.n > 0 && n <= 65535;
+}
+
 /* "host:port" to an address; an empty host means all of this machine's. */
 static enum status resolve(const char *address, struct sockaddr_storage *ret, socklen_t *ret_n,
                            struct err *err)
@@ -27,7 +39,7 @@ static enum status resolve(const char *address, struct sockaddr_storage *ret, so
 	struct span h = span_of(s.p, colon - 1), p = span_from(s, colon);
 	if (h.n >= 2 && h.p[0] == '[' && h.p[h.n - 1] == ']')
 		h = span_of(h.p + 1, h.n - 2);
-	if (p.n == 0 || span_cstr(h, host, sizeof(host)) != ST_OK ||
+	if (!port_ok(p) || span_cstr(h, host, sizeof(host)) != ST_OK ||
 	    span_cstr(p, port, sizeof(port)) != ST_OK)
 		return err_set(err, ST_INVALID, "the address \"%s\" is malformed", address);
 	struct addrinfo hints = {.ai_family = AF_UNSPEC,
