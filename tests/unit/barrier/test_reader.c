@@ -71,6 +71,36 @@ static void read_faults(void **state)
 	rig_free(&r);
 }
 
+/* Each begin sees all that was answered before it, also within one turn of the loop. */
+static void fresh_within_a_turn(void **state)
+{
+	struct rig *r = rig_new(16, NULL);
+	struct loop loop = {0};
+	struct reader *reader;
+	struct span v;
+	struct txn *t;
+	struct err err = {0};
+
+	(void)state;
+	assert_int_equal(reader_new(r->readers, &loop, NULL, NULL, &reader, &err), ST_OK);
+	assert_int_equal(rig_put(r, "p", "1"), ST_OK);
+	assert_int_equal(reader_begin(reader, &t, &err), ST_OK);
+	assert_int_equal(rig_put(r, "p", "2"), ST_OK);
+	assert_int_equal(rig_rotate(r), ST_OK);
+	/* This one stays on its snapshot ... */
+	assert_int_equal(txn_get(t, span_str("p"), &v, &err), ST_OK);
+	assert_true(span_eq_str(v, "1"));
+	assert_int_equal(keyring_active(txn_keyring(t)), 1);
+	/* ... the next does not. */
+	assert_int_equal(reader_begin(reader, &t, &err), ST_OK);
+	assert_int_equal(txn_get(t, span_str("p"), &v, &err), ST_OK);
+	assert_true(span_eq_str(v, "2"));
+	assert_int_equal(keyring_active(txn_keyring(t)), 2);
+	reader_turn_end(reader);
+	reader_close(&reader);
+	rig_free(&r);
+}
+
 /* ---- loops beside the writer ---- */
 
 struct load {
@@ -256,6 +286,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(states),
 	    cmocka_unit_test(read_faults),
+	    cmocka_unit_test(fresh_within_a_turn),
 	    cmocka_unit_test(every_read_decrypts),
 	    cmocka_unit_test(failed_and_unknown_commits),
 	    cmocka_unit_test(closing_and_opening),
