@@ -229,6 +229,30 @@ static void clock_set_back_over_a_restart(void **state)
 	rig_free(&r);
 }
 
+/* After a crash it is as old as the last commit knew. */
+static void clock_set_back_over_a_crash(void **state)
+{
+	struct rig *r = rig_new(8, NULL);
+	int64_t start = clock_wall_ns(&r->clock.clock);
+	struct err err = {0};
+
+	(void)state;
+	set(r, 1000, 24 * HOUR);
+	clock_manual_advance(&r->clock, 23 * HOUR);
+	assert_int_equal(rig_put(r, "p", "v"), ST_OK);
+	rig_crash(r);
+	clock_manual_set_wall(&r->clock, start - 500 * HOUR);
+	rig_start(r);
+	assert_int_equal(rig_open(r, &err), ST_OK);
+	clock_manual_advance(&r->clock, HOUR - 1);
+	rig_settle(r);
+	assert_int_equal(rig_active(r), 1);
+	clock_manual_advance(&r->clock, 1);
+	rig_settle(r);
+	assert_int_equal(rig_active(r), 2);
+	rig_free(&r);
+}
+
 static void due_while_sealed(void **state)
 {
 	struct rig *r = rig_new(8, NULL);
@@ -540,6 +564,7 @@ int main(void)
 	    cmocka_unit_test(the_interval_rotates_by_itself),
 	    cmocka_unit_test(clock_jumps),
 	    cmocka_unit_test(clock_set_back_over_a_restart),
+	    cmocka_unit_test(clock_set_back_over_a_crash),
 	    cmocka_unit_test(due_while_sealed),
 	    cmocka_unit_test(off_counts_on),
 	    cmocka_unit_test(the_hard_bound),
