@@ -396,45 +396,38 @@ static enum status commit_mark(struct writer *w, const struct keyring *k, struct
 
 enum status writer_allow(struct writer *w, uint32_t records, struct err *err)
 {
-	const struct keyring *was = w->keyring;
-	struct keyring *k, *group;
+	const struct keyring *was = w->keyring, *marked = NULL, *group = NULL;
+	struct keyring *k;
 	enum status st;
 
 	if (keyring_allowance(was) >= records && w->carry == 0)
 		return ST_OK;
-	/* The group goes back to the usual allowance with its own commit, when this was for a larger one. */
-	st = keyring_with_allowance(w->txn.keyring, writer_group_records(w), &group);
-	if (st != ST_OK)
-		return err_set(err, st, "no memory for the keyring");
 	st = keyring_with_allowance(was, records, &k);
-	if (st != ST_OK) {
-		err_set(err, st, "no memory for the keyring");
-		goto fail;
-	}
-	st = commit_mark(w, k, err);
-	if (st != ST_OK) {
-		const struct keyring *gone = k;
-
-		keyring_unref(&gone);
-		goto fail;
-	}
-	w->keyring = k;
+	if (st != ST_OK)
+		goto nomem;
+	marked = k;
 	if (w->txn.keyring == was && records == writer_group_records(w)) {
-		const struct keyring *gone = group;
-
-		keyring_unref(&gone);
-		keyring_unref(&w->txn.keyring);
-		w->txn.keyring = keyring_ref(k);
+		group = keyring_ref(marked);
 	} else {
-		keyring_unref(&w->txn.keyring);
-		w->txn.keyring = group;
+		/* Back to the usual allowance with the group's own commit, when this was for a larger one. */
+		st = keyring_with_allowance(w->txn.keyring, writer_group_records(w), &k);
+		if (st != ST_OK)
+			goto nomem;
+		group = k;
 	}
+	st = commit_mark(w, marked, err);
+	if (st != ST_OK)
+		goto fail;
+	w->keyring = marked;
+	keyring_unref(&w->txn.keyring);
+	w->txn.keyring = group;
 	keyring_unref(&was);
 	return writer_driver(w)->write_begin(w->config.storage, &w->txn.storage, err);
-fail:;
-	const struct keyring *unused = group;
-
-	keyring_unref(&unused);
+nomem:
+	err_set(err, st, "no memory for the keyring");
+fail:
+	keyring_unref(&marked);
+	keyring_unref(&group);
 	return st;
 }
 
