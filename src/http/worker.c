@@ -350,7 +350,6 @@ static struct event_base *make_base(void)
 		return NULL;
 	/* each base belongs to one thread; other threads only write to its eventfd */
 	event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
-	event_config_set_flag(config, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
 	struct event_base *base = event_base_new_with_config(config);
 	event_config_free(config);
 	return base;
