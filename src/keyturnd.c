@@ -394,7 +394,7 @@ static enum status build_core(struct daemon *d, struct err *err)
 	    .max_lease_ttl_s = sc.max_lease_ttl_s,
 	};
 	st = gate_new(&gc, &d->gate, err);
-	if (st == ST_OK && api_new(d->gate, &clock_system, &random_system, &d->api) != ST_OK)
+	if (st == ST_OK && api_new(d->gate, &d->api) != ST_OK)
 		st = err_set(err, ST_NOMEM, "out of memory");
 	return st;
 }

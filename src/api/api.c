@@ -7,14 +7,13 @@
 
 static const struct dialect *const dialects[] = {&dialect_vault};
 
-enum status api_new(struct gate *gate, const struct clock *clock, const struct random *random,
-                    struct api **ret)
+enum status api_new(struct gate *gate, struct api **ret)
 {
 	struct api *api = calloc(1, sizeof *api);
 
 	if (api == NULL)
 		return ST_NOMEM;
-	*api = (struct api){.gate = gate, .clock = clock, .random = random};
+	api->gate = gate;
 	*ret = api;
 	return ST_OK;
 }

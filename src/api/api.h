@@ -63,12 +63,9 @@ struct exchange {
 
 struct api;
 struct gate;
-struct clock;
-struct random;
 
-/* api_new(gate, clock, random, ret): the dialects over a gate; all three must outlive it.  ST_NOMEM. */
-MUST_USE enum status api_new(struct gate *gate, const struct clock *clock,
-                             const struct random *random, struct api **ret);
+/* api_new(gate, ret): the dialects over a gate, which must outlive it.  ST_NOMEM. */
+MUST_USE enum status api_new(struct gate *gate, struct api **ret);
 void api_free(struct api **api);
 
 /* exchange_header(x, "x-vault-token"): the first one's value, or the empty span. */

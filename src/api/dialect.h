@@ -3,14 +3,10 @@
 #define API_DIALECT_H
 
 #include "api/api.h"
-#include "base/clock.h"
 #include "core/gate.h"
-#include "crypto/random.h"
 
 struct api {
 	struct gate *gate;
-	const struct clock *clock;
-	const struct random *random;
 };
 
 struct dialect {

@@ -392,11 +392,8 @@ static void handle(struct api *api, struct exchange *x)
 		refuse(x, http_status(st), err_text(&err, st));
 		return;
 	}
-	random_uuid(api->random, r->id);
-	r->id[UUID_LEN] = 0;
 	r->token = token_of(x);
 	r->remote = x->remote;
-	r->now_ns = clock_wall_ns(api->clock);
 	s->call.loop = x->loop;
 	s->call.owner = x;
 	s->call.done = call_done;

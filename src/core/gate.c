@@ -502,6 +502,9 @@ void gate_submit(struct gate *g, struct gate_call *call)
 	struct txn *t;
 	enum status st = reader_begin(l->reader, &t, &err);
 
+	random_uuid(g->config.random, call->req.id);
+	call->req.id[UUID_LEN] = 0;
+	call->req.now_ns = clock_wall_ns(g->config.clock);
 	call->gate = g;
 	call->salts = NULL;
 	call->audited = false;

@@ -25,7 +25,7 @@
 
 struct gate;
 
-/* One request on its way.  The dialect owns it, fills in req, loop and done, and leaves it alone until done was called. */
+/* One request on its way.  The dialect owns it, fills in loop, done and req (but its id and time, which the gate gives), and leaves it alone until done was called. */
 struct gate_call {
 	struct request req;
 	struct answer ans;
