@@ -131,10 +131,13 @@ static void put_tree(struct json_writer *w, const struct audit_style *style,
 
 	put_value(&text, style, v);
 	st = builder_status(&text);
-	if (st == ST_OK)
+	if (st == ST_OK) {
 		json_raw(w, builder_span(&text));
-	else if (w->b->failed == ST_OK)
-		w->b->failed = st;
+	} else {
+		if (w->b->failed == ST_OK)
+			w->b->failed = st;
+		json_null(w); /* adds nothing any more; the writer wants its value */
+	}
 	builder_free(&text);
 }
 

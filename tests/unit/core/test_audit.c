@@ -43,6 +43,49 @@ static int teardown(void **state)
 	return system(line) == 0 ? 0 : -1;
 }
 
+/* ---- allocations that fail: linked with --wrap ---- */
+
+static size_t allowed = SIZE_MAX; /* how many more of this thread's succeed */
+static pthread_t starving;
+
+static bool refuse(void)
+{
+	if (allowed == SIZE_MAX || !pthread_equal(pthread_self(), starving))
+		return false;
+	if (allowed == 0)
+		return true;
+	allowed--;
+	return false;
+}
+
+void *__real_malloc(size_t n);
+void *__real_calloc(size_t n, size_t size);
+char *__real_strdup(const char *s);
+void *__wrap_malloc(size_t n);
+void *__wrap_calloc(size_t n, size_t size);
+char *__wrap_strdup(const char *s);
+
+void *__wrap_malloc(size_t n)
+{
+	return refuse() ? NULL : __real_malloc(n);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return refuse() ? NULL : __real_calloc(n, size);
+}
+
+char *__wrap_strdup(const char *s)
+{
+	return refuse() ? NULL : __real_strdup(s);
+}
+
+static void allow(size_t n)
+{
+	starving = pthread_self();
+	allowed = n;
+}
+
 static const char *file_at(const char *name)
 {
 	static char paths[8][128];
@@ -739,8 +782,8 @@ static void sealed_form(void **state)
 		c.req.query[0] = (struct query){span_str("q"), span_str("query-word")};
 		c.req.n_query = 1;
 		builder_str(&c.answer.data, "{\"sealed\":true,\"t\":2,\"nonce\":\"nonce-word\"}");
-		builder_str(&c.answer.auth,
-		            "{\"client_token\":\"s.new\",\"policies\":[\"p\"],\"accessor\":\"a\"}");
+		builder_str(&c.answer.auth, "{\"client_token\":\"s.new\",\"policies\":[\"policy-"
+		                            "word\"],\"accessor\":\"a-word\"}");
 		answer_warn(&c.answer, "warning-word");
 		assert_int_equal(audit_response(r.audit, NULL, &c.subject, &c.answer, NULL), ST_OK);
 		line_read(&l, file);
@@ -998,11 +1041,17 @@ static void refused_paths(void **state)
 {
 	const char *link_path = file_at("link"), *fifo = file_at("fifo"),
 	           *target = file_at("target");
-	const char *const bad[] = {link_path, fifo, folder, "/nonexistent/audit.log", ""};
+	const char *read_fifo = file_at("read-fifo");
+	const char *const bad[] = {link_path, fifo, read_fifo, folder, "/nonexistent/audit.log",
+	                           ""};
+	int reader;
 
 	(void)state;
 	assert_int_equal(symlink(target, link_path), 0);
 	assert_int_equal(mkfifo(fifo, 0600), 0);
+	assert_int_equal(mkfifo(read_fifo, 0600), 0);
+	reader = open(read_fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	assert_true(reader >= 0);
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
 		struct err err = {0};
 
@@ -1011,6 +1060,7 @@ static void refused_paths(void **state)
 		assert_non_null(strstr(err.text, bad[i]));
 	}
 	assert_int_equal(access(target, F_OK), -1);
+	(void)close(reader);
 }
 
 static void refused_names(void **state)
@@ -1153,7 +1203,7 @@ static enum status one_line_to_stdout(void *arg)
 	audit_reopen(a);
 	st = audit_request(a, NULL, &c->subject, NULL, NULL);
 	audit_free(&a);
-	return st;
+	return fcntl(STDOUT_FILENO, F_GETFD) < 0 ? ST_UNAVAILABLE : st; /* it stays open */
 }
 
 static void standard_output(void **state)
@@ -1164,7 +1214,7 @@ static void standard_output(void **state)
 
 	(void)state;
 	call_init(&c, "secret/a", NULL);
-	for (size_t i = 1; i <= 2; i++) { /* twice: audit_free leaves it open */
+	for (size_t i = 1; i <= 2; i++) {
 		assert_int_equal(with_stdout(file, one_line_to_stdout, &c), ST_OK);
 		line_read(&l, file);
 		assert_int_equal(l.lines, i);
@@ -1234,6 +1284,67 @@ static void a_line_that_is_cut(void **state)
 	builder_free(&long_text);
 	audit_free(&a);
 	call_free(&c);
+}
+
+/* ---- allocations ---- */
+
+static void opening_without_memory(void **state)
+{
+	const struct audit_device devices[] = {{.name = "a", .file_path = "/dev/null"},
+	                                       {.name = "b", .file_path = file_at("starved.log")}};
+	struct audit *a = NULL;
+	enum status st;
+	size_t n = 0;
+
+	(void)state;
+	do {
+		allow(n++);
+		st = audit_new(devices, 2, &clock_of_tests.clock, &a, NULL);
+		allow(SIZE_MAX);
+		assert_true((a != NULL) == (st == ST_OK));
+		assert_true(st == ST_OK || st == ST_NOMEM);
+	} while (st != ST_OK);
+	assert_in_range(n, 3, 50);
+	audit_free(&a);
+}
+
+/* Without memory a line is not written at all, or it is whole; and nothing shows that would not. */
+static void lines_without_memory(void **state)
+{
+	struct rig r;
+	struct call c;
+	struct line l;
+	enum status st;
+	size_t n = 0, written = 0;
+	const char *file = rig_file(&r, (struct audit_device){.hmac_accessor = true});
+
+	(void)state;
+	call_init(&c, "secret/a", BODY);
+	builder_str(&c.answer.data, "{\"v\":\"inner-word\",\"list\":[");
+	for (size_t i = 0; i < 100;
+	     i++) /* more values than the reader has room for without asking */
+		builder_str(&c.answer.data, "\"inner-word\",");
+	builder_str(&c.answer.data, "1]}");
+	for (bool done = false; !done; n++) {
+		allow(n);
+		st = audit_response(r.audit, r.salts, &c.subject, &c.answer, NULL);
+		done = allowed > 0;
+		allow(SIZE_MAX);
+		assert_true(st == ST_OK || st == ST_IO);
+		assert_true(!done || st == ST_OK);
+		written += st == ST_OK;
+		if (written == 0)
+			continue;
+		line_read(&l, file);
+		assert_int_equal(l.lines, written);
+		assert_shows(&l, "type", "response");
+		assert_false(holds(&l, "inner-word"));
+		assert_false(holds(&l, "attack"));
+		line_free(&l);
+	}
+	assert_in_range(n, 4, 200);
+	call_free(&c);
+	rig_free(&r);
 }
 
 /* ---- many threads ---- */
@@ -1362,6 +1473,8 @@ int main(void)
 	    cmocka_unit_test(reopening_fails),
 	    cmocka_unit_test(standard_output),
 	    cmocka_unit_test(a_line_that_is_cut),
+	    cmocka_unit_test(opening_without_memory),
+	    cmocka_unit_test(lines_without_memory),
 	    cmocka_unit_test(whole_lines_from_many_threads),
 	};
 
