@@ -552,6 +552,47 @@ static void already_open(void **state)
 	rig_free(&r);
 }
 
+static void one_nonce_an_unsealing(void **state)
+{
+	struct rig r;
+	struct seal_status first, second;
+
+	(void)state;
+	made(&r, 5, 3);
+	assert_int_equal(offer(&r, 0), ST_OK);
+	seal_status(r.seal, &first);
+	assert_int_equal(offer(&r, 1), ST_OK);
+	seal_status(r.seal, &second);
+	assert_string_equal(first.nonce, second.nonce);
+	rig_free(&r);
+}
+
+/* Whatever becomes of an unsealing, its shares and keys are released: locked memory does not grow. */
+static void nothing_is_kept(void **state)
+{
+	struct rig r;
+	uint8_t wrong[SEAL_SHARE_MAX];
+	size_t before = 0;
+
+	(void)state;
+	made(&r, 5, 3);
+	memcpy(wrong, secret_span(r.shares[2]).p, sizeof wrong);
+	wrong[0] ^= 1;
+	for (unsigned round = 0; round < 400; round++) {
+		if (round == 40)
+			before = secret_locked_bytes();
+		offer_all(&r, 2);
+		assert_int_equal(offer_span(&r, span_of(wrong, sizeof wrong), NULL), ST_INVALID);
+		offer_all(&r, 2);
+		reset(&r);
+		offer_all(&r, 3);
+		assert_open(&r);
+		close_seal(&r);
+	}
+	assert_int_equal(secret_locked_bytes(), before);
+	rig_free(&r);
+}
+
 static void reset_forgets(void **state)
 {
 	struct rig r;
@@ -875,6 +916,8 @@ int main(void)
 	    cmocka_unit_test(shares_that_do_not_join),
 	    cmocka_unit_test(short_and_long),
 	    cmocka_unit_test(already_open),
+	    cmocka_unit_test(one_nonce_an_unsealing),
+	    cmocka_unit_test(nothing_is_kept),
 	    cmocka_unit_test(reset_forgets),
 	    cmocka_unit_test(load_fails),
 	    cmocka_unit_test(closing),
