@@ -42,7 +42,6 @@ FIXED_TEXTS = [
     "interval must be greater or equal to 24h0m0s",
     "bad token",
     "lease is not renewable",
-    "'key' must be a valid hex or base64 string",
     "unsupported operation",
     "unsupported path",
 ]

@@ -158,7 +158,7 @@ def test_a_device_that_breaks_later(new_server):
 
 
 @pytest.mark.parametrize("bad", [
-    'audit "file" "main" { }', 'audit "file" { options { file_path = "/x" } }', 'audit "nosuch" "main" { options { file_path = "/x" } }'])
+    'audit "file" "main" { }', 'audit "file" { file_path = "/nowhere/x" }', 'audit "nosuch" "main" { options { file_path = "/nowhere/x" } }'])
 def test_configuration_refused(new_server, bad):
     server = new_server(config=bad)
     server.launch()

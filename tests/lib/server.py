@@ -165,6 +165,15 @@ class DevServer(Server):
         self.root_token = "root"
         self.arguments = ["server", "-dev", "-dev-root-token-id=root", f"-dev-listen-address=127.0.0.1:{self.port}", *flags]
 
+    def wait_ready(self):
+        """It answers before it has opened and mounted."""
+        super().wait_ready()
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while self.api.get("sys/mounts/secret").status != 200:
+            assert time.monotonic() < deadline, f"there is no secret/:\n{self.log()}"
+            time.sleep(0.005)
+        return self
+
 
 class Readiness:
     """The socket that NOTIFY_SOCKET names, as a service manager holds it."""
