@@ -45,17 +45,22 @@ static int teardown(void **state)
 
 /* ---- allocations that fail: linked with --wrap ---- */
 
-static size_t allowed = SIZE_MAX; /* how many more of this thread's succeed */
-static pthread_t starving;
+/* The one after `left` more of this thread fails; then all others do, or none. */
+static struct starvation {
+	bool on, for_ever, hit;
+	size_t left;
+	pthread_t thread;
+} starvation;
 
 static bool refuse(void)
 {
-	if (allowed == SIZE_MAX || !pthread_equal(pthread_self(), starving))
+	if (!starvation.on || !pthread_equal(pthread_self(), starvation.thread) ||
+	    starvation.left-- > 0)
 		return false;
-	if (allowed == 0)
-		return true;
-	allowed--;
-	return false;
+	starvation.hit = true;
+	starvation.on = starvation.for_ever;
+	starvation.left = 0;
+	return true;
 }
 
 void *__real_malloc(size_t n);
@@ -80,10 +85,17 @@ char *__wrap_strdup(const char *s)
 	return refuse() ? NULL : __real_strdup(s);
 }
 
-static void allow(size_t n)
+static void starve(size_t after, bool for_ever)
 {
-	starving = pthread_self();
-	allowed = n;
+	starvation = (struct starvation){
+	    .on = true, .for_ever = for_ever, .left = after, .thread = pthread_self()};
+}
+
+/* feed(): enough again; was any refused? */
+static bool feed(void)
+{
+	starvation.on = false;
+	return starvation.hit;
 }
 
 static const char *file_at(const char *name)
@@ -1288,50 +1300,57 @@ static void a_line_that_is_cut(void **state)
 
 /* ---- allocations ---- */
 
-static void opening_without_memory(void **state)
+static void open_starved(bool for_ever)
 {
 	const struct audit_device devices[] = {{.name = "a", .file_path = "/dev/null"},
 	                                       {.name = "b", .file_path = file_at("starved.log")}};
 	struct audit *a = NULL;
-	enum status st;
+	bool refused = true;
 	size_t n = 0;
 
-	(void)state;
-	do {
-		allow(n++);
+	for (; refused; n++) {
+		enum status st;
+
+		starve(n, for_ever);
 		st = audit_new(devices, 2, &clock_of_tests.clock, &a, NULL);
-		allow(SIZE_MAX);
+		refused = feed();
+		assert_int_equal(st, refused ? ST_NOMEM : ST_OK);
 		assert_true((a != NULL) == (st == ST_OK));
-		assert_true(st == ST_OK || st == ST_NOMEM);
-	} while (st != ST_OK);
-	assert_in_range(n, 3, 50);
+	}
+	assert_in_range(n, 5, 50);
 	audit_free(&a);
 }
 
+static void opening_without_memory(void **state)
+{
+	(void)state;
+	open_starved(true);
+	open_starved(false);
+}
+
 /* Without memory a line is not written at all, or it is whole; and nothing shows that would not. */
-static void lines_without_memory(void **state)
+static void write_starved(bool for_ever)
 {
 	struct rig r;
 	struct call c;
 	struct line l;
-	enum status st;
 	size_t n = 0, written = 0;
+	bool refused = true;
 	const char *file = rig_file(&r, (struct audit_device){.hmac_accessor = true});
 
-	(void)state;
 	call_init(&c, "secret/a", BODY);
 	builder_str(&c.answer.data, "{\"v\":\"inner-word\",\"list\":[");
 	for (size_t i = 0; i < 100;
 	     i++) /* more values than the reader has room for without asking */
 		builder_str(&c.answer.data, "\"inner-word\",");
 	builder_str(&c.answer.data, "1]}");
-	for (bool done = false; !done; n++) {
-		allow(n);
+	for (; refused; n++) {
+		enum status st;
+
+		starve(n, for_ever);
 		st = audit_response(r.audit, r.salts, &c.subject, &c.answer, NULL);
-		done = allowed > 0;
-		allow(SIZE_MAX);
-		assert_true(st == ST_OK || st == ST_IO);
-		assert_true(!done || st == ST_OK);
+		refused = feed();
+		assert_true(st == ST_OK || (refused && st == ST_IO));
 		written += st == ST_OK;
 		if (written == 0)
 			continue;
@@ -1345,6 +1364,13 @@ static void lines_without_memory(void **state)
 	assert_in_range(n, 4, 200);
 	call_free(&c);
 	rig_free(&r);
+}
+
+static void lines_without_memory(void **state)
+{
+	(void)state;
+	write_starved(true);
+	write_starved(false);
 }
 
 /* ---- many threads ---- */

@@ -150,6 +150,64 @@ static void no_room(void **state)
 	metrics_free(&m);
 }
 
+/* ---- allocations that fail: linked with --wrap ---- */
+
+/* The one after `left` more fails; then all others do, or none. */
+static struct starvation {
+	bool on, for_ever, hit;
+	size_t left;
+} starvation;
+
+void *__real_malloc(size_t n);
+void *__wrap_malloc(size_t n);
+
+void *__wrap_malloc(size_t n)
+{
+	if (starvation.on && starvation.left-- == 0) {
+		starvation.hit = true;
+		starvation.on = starvation.for_ever;
+		starvation.left = 0;
+		return NULL;
+	}
+	return __real_malloc(n);
+}
+
+/* It fails, or it is whole. */
+static void no_memory_from(bool for_ever)
+{
+	uint64_t value = 12;
+	struct metrics *m = both(&value);
+	struct builder whole = {0};
+	bool done = false;
+	size_t n = 0;
+
+	metrics_json(m, WHEN_NS, &whole);
+	for (; !done; n++) {
+		struct builder b = {0};
+
+		starvation = (struct starvation){.on = true, .for_ever = for_ever, .left = n};
+		metrics_json(m, WHEN_NS, &b);
+		starvation.on = false;
+		done = !starvation.hit;
+		if (builder_status(&b) == ST_OK)
+			assert_true(span_eq(builder_span(&b), builder_span(&whole)));
+		else
+			assert_int_equal(builder_status(&b), ST_NOMEM);
+		assert_true(done == (builder_status(&b) == ST_OK));
+		builder_free(&b);
+	}
+	assert_in_range(n, 4, 50); /* three texts at least */
+	builder_free(&whole);
+	metrics_free(&m);
+}
+
+static void no_memory(void **state)
+{
+	(void)state;
+	no_memory_from(true);
+	no_memory_from(false);
+}
+
 /* ---- programmers' errors ---- */
 
 static void bad_name(void *ctx, struct metrics_out *out)
@@ -201,9 +259,10 @@ static void names_are_checked(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(prometheus_text), cmocka_unit_test(json_text),
-	    cmocka_unit_test(asked_each_time), cmocka_unit_test(no_sources),
-	    cmocka_unit_test(no_room),         cmocka_unit_test(names_are_checked),
+	    cmocka_unit_test(prometheus_text),   cmocka_unit_test(json_text),
+	    cmocka_unit_test(asked_each_time),   cmocka_unit_test(no_sources),
+	    cmocka_unit_test(no_room),           cmocka_unit_test(no_memory),
+	    cmocka_unit_test(names_are_checked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

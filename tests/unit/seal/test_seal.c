@@ -578,7 +578,7 @@ static void nothing_is_kept(void **state)
 	made(&r, 5, 3);
 	memcpy(wrong, secret_span(r.shares[2]).p, sizeof wrong);
 	wrong[0] ^= 1;
-	for (unsigned round = 0; round < 400; round++) {
+	for (unsigned round = 0; round < 2500; round++) {
 		if (round == 40)
 			before = secret_locked_bytes();
 		offer_all(&r, 2);
