@@ -25,7 +25,9 @@ struct audit_device {
 	bool hmac_accessor;
 };
 
-/* audit_new(devices, n, clock, ret, err): opens them (O_APPEND, O_NOFOLLOW); ST_IO names device and file.  n may be 0.  The strings are copied. */
+/* audit_new(devices, n, clock, ret, err): opens them (O_APPEND, O_NOFOLLOW); ST_IO names device and file;
+ * ST_INVALID: a name that is no path, or stands twice.  n may be 0, and a mode 0 (0600).  The strings are copied.  A broken pipe is a failure like others
+ * only where SIGPIPE is ignored. */
 MUST_USE enum status audit_new(const struct audit_device *devices, size_t n,
                                const struct clock *clock, struct audit **ret, struct err *err);
 void audit_free(struct audit **a);
@@ -36,7 +38,7 @@ bool audit_on(const struct audit *a);
 
 /*
  * audit_load(a, view, random, ret, err): the salts from the records of `view` (one a device name), made where they are missing (on the writer's transaction).
- * audit_salts_ref, audit_salts_unref: any thread.
+ * audit_salts_ref, audit_salts_unref: any thread; the last one may come after audit_free.
  */
 MUST_USE enum status audit_load(const struct audit *a, const struct view *view,
                                 const struct random *random, const struct audit_salts **ret,
