@@ -11,10 +11,11 @@
 #include "base/log.h"
 #include "http/conn.h"
 
-#define TICK_MS           1000
-#define ACCEPTS_PER_EVENT 64
-#define REST_MS           100 /* no accepting for so long when there are no file descriptors */
-#define FULL_LOG_NS       (10 * NS_PER_S)
+#define TICK_MS               1000
+#define ACCEPTS_PER_EVENT     64
+#define ACCEPT_ROUNDS_AT_STOP 64  /* a whole backlog, and an end even when more keep coming */
+#define REST_MS               100 /* no accepting for so long when there are no file descriptors */
+#define FULL_LOG_NS           (10 * NS_PER_S)
 
 struct worker *worker_of(struct loop *l)
 {
@@ -180,15 +181,15 @@ static void accepted(struct acceptor *a, int fd, const struct sockaddr_storage *
 	log_full(s, "max_connections are open");
 }
 
-static void on_accept(evutil_socket_t listener, short what, void *arg)
+enum accepting { ACCEPT_MORE, ACCEPT_NONE };
+
+/* Some of those that wait.  ACCEPT_MORE: there may be others. */
+static enum accepting accept_some(struct acceptor *a)
 {
-	struct acceptor *a = arg;
-	(void)what;
 	for (unsigned i = 0; i < ACCEPTS_PER_EVENT; i++) {
 		struct sockaddr_storage peer;
 		socklen_t n = sizeof(peer);
-		int fd = accept4((int)listener, (struct sockaddr *)&peer, &n,
-		                 SOCK_NONBLOCK | SOCK_CLOEXEC);
+		int fd = accept4(a->fd, (struct sockaddr *)&peer, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0) {
 			accepted(a, fd, &peer);
 			continue;
@@ -197,8 +198,16 @@ static void on_accept(evutil_socket_t listener, short what, void *arg)
 			rest(a->worker);
 		else if (errno == ECONNABORTED || errno == EINTR)
 			continue;
-		return;
+		return ACCEPT_NONE;
 	}
+	return ACCEPT_MORE;
+}
+
+static void on_accept(evutil_socket_t listener, short what, void *arg)
+{
+	(void)listener;
+	(void)what;
+	(void)accept_some(arg);
 }
 
 /* --- stopping ---------------------------------------------------------------------- */
@@ -234,7 +243,10 @@ static void run_stop(struct task *t)
 	/* what the kernel accepted for us already still counts as under way */
 	for (size_t i = 0; i < w->n_acceptors; i++)
 		if (w->acceptors[i].armed)
-			on_accept(w->acceptors[i].fd, EV_READ, &w->acceptors[i]);
+			for (unsigned k = 0; k < ACCEPT_ROUNDS_AT_STOP &&
+			                     accept_some(&w->acceptors[i]) == ACCEPT_MORE;
+			     k++)
+				;
 	w->stopping = true;
 	disarm_acceptors(w);
 	event_del(&w->rest);

@@ -905,6 +905,25 @@ def test_graceful_stop(new_toy):
         toy.connect()
 
 
+def test_stop_answers_what_has_arrived(new_toy):
+    """Requests that came while the server did not look are answered, also on connections that it has not accepted yet."""
+    toy = new_toy("-loops", 2)
+    old = [toy.connect() for _ in range(5)]
+    for c in old:
+        assert c.get().status == 200
+    toy.process.send_signal(signal.SIGSTOP)
+    clients = old + [toy.connect() for _ in range(100)]
+    for c in clients:
+        c.send(b"GET /echo HTTP/1.1\r\n" + HEAD + b"\r\n")
+    toy.process.send_signal(signal.SIGTERM)
+    toy.process.send_signal(signal.SIGCONT)
+    for c in clients:
+        a = c.read()
+        assert a.status == 200
+        c.close()
+    toy.stop()
+
+
 def test_stop_cuts_after_the_grace(new_toy):
     """Requests that do not end in time are cut; exchanges that finish later do no harm."""
     toy = new_toy()
