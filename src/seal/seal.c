@@ -9,8 +9,9 @@
 #include "crypto/kdf.h"
 #include "seal/shamir.h"
 
-#define CONFIG_VERSION 1
-#define ROOT_VERSION   1
+#define CONFIG_VERSION  1
+#define ROOT_VERSION    1
+#define ROOT_RECORD_LEN (5 + AEAD_GCM_NONCE_LEN + SEAL_KEY_LEN + AEAD_TAG_LEN)
 
 struct seal {
 	struct writer *writer;
@@ -142,7 +143,7 @@ static enum status open_root(const struct secret *kek, struct span record, struc
 	if (cursor_span(&c, 5, &head) != ST_OK ||
 	    cursor_span(&c, AEAD_GCM_NONCE_LEN, &nonce) != ST_OK ||
 	    cursor_span(&c, SEAL_KEY_LEN + AEAD_TAG_LEN, &sealed) != ST_OK ||
-	    cursor_end(&c) != ST_OK || head.p[4] != ROOT_VERSION)
+	    cursor_end(&c) != ST_OK)
 		return ST_CORRUPT;
 	st = secret_new(SEAL_KEY_LEN, &root);
 	if (st == ST_OK)
@@ -344,6 +345,8 @@ static enum status unseal(struct seal *s,
 			st = err_set(err, ST_CORRUPT,
 			             "the sealed root key is missing from the storage");
 	}
+	if (st == ST_OK && (record.n != ROOT_RECORD_LEN || record.p[4] != ROOT_VERSION))
+		st = err_set(err, ST_CORRUPT, "the sealed root key in the storage is damaged");
 	if (st == ST_OK) {
 		st = open_root(kek, builder_span(&record), &root);
 		if (st == ST_CORRUPT)
