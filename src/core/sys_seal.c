@@ -471,8 +471,10 @@ enum status sys_unseal_op(struct op *op)
 		                   "'key' must be a valid hex or base64 string");
 	st = sys_unseal(s, secret_span(share), &op->ans->err);
 	secret_free(&share);
-	if (st == ST_UNAVAILABLE)
+	if (st == ST_UNAVAILABLE) /* not initialised: the caller's mistake */
 		st = ST_INVALID;
+	if (st == ST_NOT_FOUND) /* slots are missing: not what "not found" says to a client */
+		st = ST_CORRUPT;
 	return st == ST_OK ? put_control_status(op) : (op->ans->status = st);
 }
 
