@@ -1,0 +1,95 @@
+"""docs/api.md says what the tables of operations say, and the script that checks it does not pass over what it cannot read."""
+import shutil
+import subprocess
+
+import pytest
+from server import ROOT
+
+KV = "src/engine/kv.c"
+LAST = '    {"kv-list", VERB_LIST, "*", OP_READ, 0, list_op, NULL},\n'
+
+
+def reference(root, *options):
+    return subprocess.run([ROOT / "tools" / "reference", *options, root], capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def copy(folder):
+    shutil.copytree(ROOT / "src", folder / "tree" / "src")
+    shutil.copytree(ROOT / "docs", folder / "tree" / "docs")
+    return folder / "tree"
+
+
+def plant(copy, entry):
+    file = copy / KV
+    text = file.read_text()
+    assert LAST in text
+    file.write_text(text.replace(LAST, LAST + entry))
+
+
+def test_the_page_is_what_the_sources_say():
+    done = reference(ROOT, "--check")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_new_operation_makes_the_page_stale_and_write_mends_it(copy):
+    plant(copy, '    {"kv-scan", VERB_SCAN, "a/*",\n     OP_WRITE, /* not "b" */ OP_SUDO | OP_NO_AUDIT, scan_op, NULL},\n')
+    done = reference(copy, "--check")
+    assert done.returncode == 1 and "tools/reference --write" in done.stdout
+    assert reference(copy, "--write").returncode == 0
+    assert reference(copy, "--check").returncode == 0
+    page = (copy / "docs/api.md").read_text()
+    assert "| `SCAN` | `MOUNT/a/*` | kv-scan | scan and sudo | yes | unsealed | not audited | writer |\n" in page
+
+
+def test_a_hand_made_change_in_the_tables_is_noticed(copy):
+    page = copy / "docs/api.md"
+    text = page.read_text()
+    assert "update and sudo" in text
+    page.write_text(text.replace("update and sudo", "update", 1))
+    assert reference(copy, "--check").returncode == 1
+
+
+def test_text_around_the_tables_is_free(copy):
+    page = copy / "docs/api.md"
+    page.write_text("Something.\n" + page.read_text() + "More.\n")
+    assert reference(copy, "--check").returncode == 0
+    assert reference(copy, "--write").returncode == 0
+    assert page.read_text().startswith("Something.\n") and page.read_text().endswith("More.\n")
+
+
+def test_a_page_without_marks_is_refused(copy):
+    page = copy / "docs/api.md"
+    page.write_text("no marks\n")
+    for mode in ("--check", "--write"):
+        done = reference(copy, mode)
+        assert done.returncode == 1 and "marks" in done.stderr
+    assert page.read_text() == "no marks\n"
+
+
+UNCLEAR = {
+    "unknown flag": '    {"kv-x", VERB_READ, "x", OP_READ, OP_NEW, read_op, NULL},\n',
+    "unknown verb": '    {"kv-x", VERB_NEW, "x", OP_READ, 0, read_op, NULL},\n',
+    "unknown kind": '    {"kv-x", VERB_READ, "x", OP_NEW, 0, read_op, NULL},\n',
+    "other form": '    {.name = "kv-x", .verb = VERB_READ},\n',
+}
+
+
+@pytest.mark.parametrize("name", UNCLEAR)
+def test_what_it_cannot_read_is_an_error(copy, name):
+    plant(copy, UNCLEAR[name])
+    done = reference(copy, "--check")
+    assert done.returncode == 1
+    assert KV in done.stderr
+
+
+def test_a_table_that_it_does_not_name_is_an_error(copy):
+    (copy / "src/engine/planted.c").write_text("static const struct operation planted[] = {\n};\n")
+    done = reference(copy, "--check")
+    assert done.returncode == 1
+    assert "planted.c" in done.stderr
+
+
+def test_a_source_without_its_table_is_an_error(copy):
+    (copy / KV).write_text("int x;\n")
+    assert reference(copy, "--check").returncode == 1
