@@ -390,6 +390,7 @@ static enum status build_core(struct daemon *d, struct err *err)
 	    .random = &random_system,
 	    .sys = &engine_sys,
 	    .sys_self = d->sys,
+	    .token_ended = sys_token_ended,
 	    .default_lease_ttl_s = sc.default_lease_ttl_s,
 	    .max_lease_ttl_s = sc.max_lease_ttl_s,
 	};

@@ -47,7 +47,9 @@ struct pass {
 	struct op op;
 	struct caller caller;
 	struct mount_facts facts;
-	const struct known *known; /* NULL: no token was needed */
+	const struct known *known; /* NULL: no token was needed, or it is none */
+	bool
+	    bound; /* a rule speaks of parameters: the query, which it has not looked at, must not reach the handler */
 };
 
 static void set_op(struct pass *p, const struct place *at, struct gate_call *call,
@@ -120,25 +122,45 @@ static enum status wanted(struct pass *p, struct gate_call *call, enum capabilit
 	return st == ST_OK ? st : answer_fail(&call->ans, st, "%s", err_text(&err, st));
 }
 
+/*
+ * One slash at the end means nothing to an operation, save to a listing: "a/" is allowed only when "a" is too, so that a rule for "a/" and what
+ * lies below does not reach "a" itself.
+ */
+static void check_rights(const struct known *known, const struct request *r, enum capability cap,
+                         struct acl_verdict *ret)
+{
+	struct span bare = path_span(&r->path);
+	struct acl_verdict v;
+
+	acl_check(known->acl, bare, cap, r->data, ret);
+	if (!r->path.folder || r->verb == VERB_LIST || r->verb == VERB_SCAN)
+		return;
+	bare.n--;
+	acl_check(known->acl, bare, cap, r->data, &v);
+	ret->allowed = ret->allowed && v.allowed;
+	ret->sudo = ret->sudo && v.sudo;
+	ret->bound = ret->bound || v.bound;
+	if (v.min_wrapping_ttl_ns > ret->min_wrapping_ttl_ns)
+		ret->min_wrapping_ttl_ns = v.min_wrapping_ttl_ns;
+}
+
 /* What the policies of the caller say to this. */
 static enum status judge(struct pass *p, struct gate_call *call)
 {
 	struct acl_verdict v;
 	enum capability cap;
-	struct path *path = &call->req.path;
 	enum status st = wanted(p, call, &cap);
 
 	if (st != ST_OK)
 		return st;
-	acl_check(p->known->acl, path_span(path), cap, call->req.data, &v);
+	check_rights(p->known, &call->req, cap, &v);
 	p->caller.sudo = v.sudo || v.root;
 	p->caller.root = v.root;
 	p->op.page_limit = v.pagination_limit;
+	p->bound = v.bound && (call->req.verb == VERB_WRITE || call->req.verb == VERB_PATCH);
 	if (!v.allowed || v.min_wrapping_ttl_ns > 0 ||
 	    (call->op != NULL && (call->op->flags & OP_SUDO) != 0 && !p->caller.sudo))
 		return answer_fail(&call->ans, ST_DENIED, "permission denied");
-	if (v.bound && (call->req.verb == VERB_WRITE || call->req.verb == VERB_PATCH))
-		call->req.n_query = 0; /* only what the rule has looked at reaches the handler */
 	return ST_OK;
 }
 
@@ -216,7 +238,7 @@ static bool to_audit(const struct gate_call *call)
 	       (call->op == NULL || (call->op->flags & OP_NO_AUDIT) == 0);
 }
 
-/* Audit the request; st is what authorize said.  A request that cannot be audited is not carried out. */
+/* Audit the request; st is what authorize said.  Any status but ST_OK: it could not be audited, and is not carried out. */
 static enum status audit_in(struct gate_call *call, const struct place *at, const struct pass *p,
                             enum status st)
 {
@@ -224,7 +246,7 @@ static enum status audit_in(struct gate_call *call, const struct place *at, cons
 	struct err err = {0};
 
 	if (!to_audit(call))
-		return st;
+		return ST_OK;
 	call->audited = true;
 	if (remember(call, p != NULL ? p->known : NULL, at->world) != ST_OK)
 		return answer_fail(&call->ans, ST_NOMEM, "no memory for the audit");
@@ -233,7 +255,7 @@ static enum status audit_in(struct gate_call *call, const struct place *at, cons
 	                  st == ST_OK ? NULL : err_text(&call->ans.err, st), &err) != ST_OK)
 		return answer_fail(&call->ans, ST_IO, "the request could not be audited: %s",
 		                   err_text(&err, ST_IO));
-	return st;
+	return ST_OK;
 }
 
 static void count(struct gate_call *call)
@@ -309,6 +331,20 @@ static void send_back(struct gate_call *call)
 	call->loop->post(call->loop, &call->task);
 }
 
+/* ---- handlers ---- */
+
+static enum status handle(struct pass *p, struct gate_call *call)
+{
+	unsigned n_query = call->req.n_query;
+	enum status st;
+
+	if (p->bound)
+		call->req.n_query = 0;
+	st = call->op->handle(&p->op);
+	call->req.n_query = n_query; /* the audit tells what was sent */
+	return st;
+}
+
 /* ---- on the writer ---- */
 
 /* The last use of a token with limited uses ends it, with what depends on it. */
@@ -322,70 +358,95 @@ static enum status end_token(const struct place *at, const char *hash, struct er
 	st = token_revoke(&tokens, hash, err);
 	if (st != ST_OK)
 		return st == ST_NOT_FOUND ? ST_OK : st;
-	st = world_copy(at->world, &w);
+	st = world_copy(world_core(txn_world(at->txn)), &w);
 	if (st != ST_OK)
 		return st;
 	w->token_gen = world_generation();
 	st = txn_set_world(at->txn, &w->base);
 	world_drop(&w);
+	if (st == ST_OK)
+		at->gate->config.token_ended(at->gate->config.sys_self);
 	return st;
 }
 
-/* Take one use of the caller's token, if it has a limited number. */
-static enum status charge(const struct place *at, const struct known *known, int64_t *ret_left,
+/* Take one use of the caller's token, if it has a limited number; with the last one it ends. */
+static enum status charge(const struct place *at, const struct known *known, bool *ret_last,
                           struct err *err)
 {
 	struct view tokens;
+	int64_t left;
+	enum status st;
 
-	*ret_left = -1;
+	*ret_last = false;
 	if (known == NULL || known->token.num_uses == 0)
 		return ST_OK;
 	view_init(&tokens, at->txn, span_str(TOKEN_PREFIX));
-	return token_use(&tokens, &known->token, ret_left, err);
-}
-
-static enum status run_handler(struct pass *p, struct gate_call *call, struct txn *t)
-{
-	struct txn_mark mark;
-	enum status st;
-
-	txn_mark(t, &mark);
-	st = call->op->handle(&p->op);
-	call->ans.status = st;
+	st = token_use(&tokens, &known->token, &left, err);
 	if (st == ST_OK)
-		txn_release(t, &mark);
-	else
-		txn_undo(t, &mark);
+		*ret_last = left == 0;
 	return st;
 }
 
-/* In its turn on the writer, against the latest state.  What is returned here is about what the gate itself records; the handler's answer is in call->ans. */
+static void run_handler(struct pass *p, struct gate_call *call, struct txn *t)
+{
+	struct txn_mark mark;
+
+	txn_mark(t, &mark);
+	call->ans.status = handle(p, call);
+	if (call->ans.status == ST_OK)
+		txn_release(t, &mark);
+	else
+		txn_undo(t, &mark);
+}
+
+/*
+ * In its turn on the writer, against the latest state.  What is returned here is about what the gate itself records; the handler's answer is in
+ * call->ans.  A request that is refused costs a use as well.
+ */
 static enum status run_write(struct writer_job *job, struct txn *t, struct err *err)
 {
 	struct gate_call *call = call_of(job);
 	struct place at = place_of(call->gate, t, call->gate->writer_cache);
 	char hash[TOKEN_HASH_LEN + 1] = "";
 	struct pass p;
-	int64_t left;
-	enum status st;
+	bool last;
+	enum status verdict, st;
 
 	answer_reset(&call->ans);
-	st = authorize(&p, &at, call);
-	if (st != ST_OK)
-		return ST_OK;
-	st = charge(&at, p.known, &left, err);
+	verdict = authorize(&p, &at, call);
+	st = charge(&at, p.known, &last, err);
 	if (st == ST_NOT_FOUND) {
 		answer_fail(&call->ans, ST_DENIED, "permission denied");
 		return ST_OK;
 	}
 	if (st != ST_OK)
 		return st;
-	if (p.known != NULL)
+	if (last)
 		memcpy(hash, p.known->token.hash, sizeof hash);
-	if (call->stage == GATE_WRITE)
+	if (verdict == ST_OK && call->stage == GATE_WRITE)
 		run_handler(&p, call, t);
-	at.world = world_core(txn_world(t));
-	return left == 0 ? end_token(&at, hash, err) : ST_OK;
+	return last ? end_token(&at, hash, err) : ST_OK;
+}
+
+/* The loop has refused it already; all that is left to do is to charge for it. */
+static enum status run_charge(struct writer_job *job, struct txn *t, struct err *err)
+{
+	struct gate_call *call = call_of(job);
+	struct place at = place_of(call->gate, t, call->gate->writer_cache);
+	char hash[TOKEN_HASH_LEN + 1] = "";
+	const struct known *known = NULL;
+	bool last;
+	enum status st =
+	    token_cache_get(at.cache, t, call->req.token, call->req.now_ns, &known, err);
+
+	if (st == ST_OK)
+		st = charge(&at, known, &last, err);
+	if (st != ST_OK)
+		return st == ST_NOT_FOUND ? ST_OK : st;
+	if (!last)
+		return ST_OK;
+	memcpy(hash, known->token.hash, sizeof hash);
+	return end_token(&at, hash, err);
 }
 
 /* Alone on the writer: what has no transaction. */
@@ -427,7 +488,9 @@ static void submit(struct gate_call *call, enum gate_stage stage)
 {
 	call->stage = stage;
 	call->job = (struct writer_job){
-	    .run = stage == GATE_CONTROL ? run_control : run_write,
+	    .run = stage == GATE_CONTROL  ? run_control
+	           : stage == GATE_CHARGE ? run_charge
+	                                  : run_write,
 	    .done = job_done,
 	    .kind = stage == GATE_CONTROL ? JOB_CONTROL : JOB_WRITE,
 	};
@@ -436,20 +499,32 @@ static void submit(struct gate_call *call, enum gate_stage stage)
 
 /* ---- on the loop ---- */
 
-static void dispatch(struct pass *p, struct gate_call *call)
+static bool is_limited(const struct pass *p)
 {
-	bool limited = p->known != NULL && p->known->token.num_uses > 0;
+	return p->known != NULL && p->known->token.num_uses > 0;
+}
+
+/* verdict: what authorize said; its text is in the answer. */
+static void dispatch(struct pass *p, struct gate_call *call, enum status verdict)
+{
 	enum status st;
 
+	if (verdict != ST_OK) {
+		if (is_limited(p))
+			submit(call, GATE_CHARGE);
+		else
+			complete(call);
+		return;
+	}
 	if (call->op->kind == OP_CONTROL) {
 		submit(call, p->known != NULL ? GATE_CHECK : GATE_CONTROL);
 		return;
 	}
-	if (call->op->kind == OP_WRITE || limited) {
+	if (call->op->kind == OP_WRITE || is_limited(p)) {
 		submit(call, GATE_WRITE);
 		return;
 	}
-	st = call->op->handle(&p->op);
+	st = handle(p, call);
 	if (st == ST_NEEDS_WRITER) {
 		submit(call, GATE_WRITE);
 		return;
@@ -482,8 +557,7 @@ static void submit_closed(struct gate *g, struct gate_call *call, enum status wh
 	} else if (st != ST_OK) {
 		st = answer_fail(&call->ans, ST_UNSUPPORTED, "unsupported operation");
 	}
-	st = audit_in(call, &at, NULL, st);
-	if (st != ST_OK) {
+	if (audit_in(call, &at, NULL, st) != ST_OK || st != ST_OK) {
 		complete(call);
 	} else if (call->op->kind == OP_CONTROL) {
 		submit(call, GATE_CONTROL);
@@ -518,11 +592,10 @@ void gate_submit(struct gate *g, struct gate_call *call)
 	}
 	at = place_of(g, t, l->cache);
 	st = authorize(&p, &at, call);
-	st = audit_in(call, &at, &p, st);
-	if (st != ST_OK)
+	if (audit_in(call, &at, &p, st) != ST_OK)
 		complete(call);
 	else
-		dispatch(&p, call);
+		dispatch(&p, call, st);
 }
 
 /* ---- life ---- */

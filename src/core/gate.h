@@ -8,6 +8,8 @@
  *        |                     OP_CONTROL --> (writer: authorize again) --> writer, alone: handler --> done
  *        `-- refused -------------------------------------------------------------> done
  *
+ * A request of a token with limited uses goes to the writer in any case, to be charged, also when it is refused.
+ *
  * Verdicts come from the token's policies today; a second source (membership of vaults) has its place beside them in gate.c, authorize().
  */
 #ifndef CORE_GATE_H
@@ -46,7 +48,7 @@ struct gate_call {
 	char mount_path[130];
 	const char *mount_type;
 	bool audited;
-	enum gate_stage { GATE_WRITE, GATE_CHECK, GATE_CONTROL } stage;
+	enum gate_stage { GATE_WRITE, GATE_CHARGE, GATE_CHECK, GATE_CONTROL } stage;
 };
 
 struct gate_config {
@@ -58,6 +60,8 @@ struct gate_config {
 	/* the operations that exist while there is no world: those of sys with OP_ANY_STATE */
 	const struct engine *sys;
 	void *sys_self;
+	/* token_ended(sys_self): a token had its last use; what depends on it waits to be purged.  On the writer's thread. */
+	void (*token_ended)(void *sys_self);
 	int64_t default_lease_ttl_s, max_lease_ttl_s;
 };
 

@@ -180,6 +180,13 @@ void sys_rotated(void *sys, const struct rotation_event *e)
 	audit_rotated(s->config.audit, e);
 }
 
+void sys_token_ended(void *sys)
+{
+	struct sys *s = sys;
+
+	sched_at(s->config.sched, s->purge_work, SCHED_NOW);
+}
+
 void sys_closed(struct sys *s)
 {
 	sched_clear(s->config.sched);

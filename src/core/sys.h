@@ -32,8 +32,9 @@ extern const struct engine engine_sys;
 MUST_USE enum status sys_new(const struct sys_config *config, struct sys **ret, struct err *err);
 void sys_free(struct sys **s);
 
-/* sys_rotated: the writer committed a rotation.  sys_closed: the store was sealed.  On the writer's thread. */
+/* sys_rotated: the writer committed a rotation.  sys_token_ended: a token had its last use.  sys_closed: the store was sealed.  On the writer's thread. */
 void sys_rotated(void *sys, const struct rotation_event *e);
+void sys_token_ended(void *sys);
 void sys_closed(struct sys *s);
 
 /*
