@@ -29,6 +29,17 @@ enum status purge_prefix(struct txn *t, struct span prefix, struct err *err)
 	return st;
 }
 
+/* The path of a token's mark, below the prefix. */
+static struct span token_mark(const char *hash, struct builder *b,
+                              char buf[static TOKEN_HASH_LEN + 16])
+{
+	builder_init_fixed(b, buf, TOKEN_HASH_LEN + 16);
+	builder_str(b, "token/");
+	builder_str(b, hash);
+	MUST(builder_status(b) == ST_OK);
+	return builder_span(b);
+}
+
 enum status purge_token(struct txn *t, const char *hash, struct err *err)
 {
 	char path[TOKEN_HASH_LEN + 16];
@@ -36,11 +47,17 @@ enum status purge_token(struct txn *t, const char *hash, struct err *err)
 	struct view v;
 
 	purge_view(&v, t);
-	builder_init_fixed(&b, path, sizeof path);
-	builder_str(&b, "token/");
-	builder_str(&b, hash);
-	MUST(builder_status(&b) == ST_OK);
-	return view_put(&v, builder_span(&b), span_of(NULL, 0), err);
+	return view_put(&v, token_mark(hash, &b, path), span_of(NULL, 0), err);
+}
+
+enum status purge_token_pending(struct txn *t, const char *hash, struct err *err)
+{
+	char path[TOKEN_HASH_LEN + 16];
+	struct builder b;
+	struct view v;
+
+	purge_view(&v, t);
+	return view_exists(&v, token_mark(hash, &b, path), err);
 }
 
 enum status purge_pending(struct txn *t, struct err *err)

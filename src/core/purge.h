@@ -14,8 +14,9 @@
 MUST_USE enum status purge_prefix(struct txn *t, struct span prefix, struct err *err);
 MUST_USE enum status purge_token(struct txn *t, const char *hash, struct err *err);
 
-/* purge_pending(t, err): ST_OK when there is a mark, ST_NOT_FOUND when not. */
+/* purge_pending(t, err): ST_OK when there is a mark, ST_NOT_FOUND when not.  purge_token_pending(t, hash, err): the same of one token's. */
 MUST_USE enum status purge_pending(struct txn *t, struct err *err);
+MUST_USE enum status purge_token_pending(struct txn *t, const char *hash, struct err *err);
 
 /* purge_slice(t, most, ret_n, err): delete up to about `most` records of the first mark, and the mark when nothing is left.  *ret_n: records deleted.
  * Writer only. */

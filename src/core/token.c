@@ -301,6 +301,13 @@ enum status token_create(const struct view *view, const struct token_key *key,
 	st = view_exists(view, path_of(&p, "id/", t->hash, NULL), err);
 	if (st == ST_OK)
 		return err_set(err, ST_EXISTS, "cannot create a token with a duplicate ID");
+	/* What hung on the one before would come to life again, or the purge would take what hangs on this one. */
+	if (st == ST_NOT_FOUND)
+		st = purge_token_pending(view->txn, t->hash, err);
+	if (st == ST_OK)
+		return err_set(
+		    err, ST_EXISTS,
+		    "a token with this ID has just ended and is still being purged: try again");
 	if (st == ST_NOT_FOUND)
 		st = check_depth(view, t, err);
 	if (st == ST_OK)

@@ -40,10 +40,10 @@ struct wish {
 	struct builder meta;
 	bool orphan;
 	bool no_default;
-	bool limited_root; /* a root token with a ttl */
 	int64_t ttl_s;
 };
 
+/* A length in whole seconds, rounded up: half a second is not "none". */
 static enum status get_seconds(struct op *op, const char *name, int64_t *ret_s)
 {
 	int64_t ns;
@@ -55,7 +55,7 @@ static enum status get_seconds(struct op *op, const char *name, int64_t *ret_s)
 		return op->ans->status = st;
 	if (ns < 0)
 		return answer_fail(op->ans, ST_INVALID, "%s must be positive", name);
-	*ret_s = ns / NS_PER_S;
+	*ret_s = ns / NS_PER_S + (ns % NS_PER_S != 0 ? 1 : 0);
 	return ST_OK;
 }
 
@@ -96,44 +96,60 @@ static bool caller_has(const struct op *op, struct span name)
 	return false;
 }
 
+/* sudo on the path of the call: more than the caller's own policies may be given away, all but root. */
+static bool privileged(const struct op *op)
+{
+	return op->caller->root || op->caller->sudo;
+}
+
 /* A child can do no more than its parent, unless the parent has sudo here. */
 static enum status check_subset(struct op *op, const struct wish *w)
 {
 	for (size_t i = 0; i < w->token.n_policies; i++) {
 		struct span name = w->token.policies[i];
-		bool root = span_eq_str(name, "root");
 
-		if (op->caller->root || caller_has(op, name) || span_eq_str(name, "default"))
+		if (op->caller->root || caller_has(op, name))
 			continue;
-		if (root || !op->caller->sudo)
+		if (!privileged(op) || span_eq_str(name, "root"))
 			return answer_fail(op->ans, ST_INVALID,
 			                   "child policies must be subset of parent");
 	}
 	return ST_OK;
 }
 
+static enum status add_policies(struct op *op, struct wish *w, const struct span *names, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (add_policy(w, names[i]) != ST_OK)
+			return answer_fail(
+			    op->ans, ST_INVALID,
+			    "a token has at most %d policies, with names of at most %d bytes",
+			    TOKEN_POLICIES_MAX, POLICY_NAME_MAX);
+	return ST_OK;
+}
+
+/* Those that were asked for, or the caller's; "default" comes by itself where the caller could give it. */
 static enum status get_policies(struct op *op, struct wish *w)
 {
+	const struct span by_itself = span_str("default");
 	struct span names[TOKEN_POLICIES_MAX];
 	size_t n = 0;
 	enum status st =
-	    request_list(op->req, "policies", names, TOKEN_POLICIES_MAX - 1, &n, &op->ans->err);
+	    request_list(op->req, "policies", names, TOKEN_POLICIES_MAX, &n, &op->ans->err);
 
 	if (st != ST_OK && st != ST_NOT_FOUND)
 		return op->ans->status = st;
-	for (size_t i = 0; i < n; i++)
-		if (add_policy(w, names[i]) != ST_OK)
-			return answer_fail(op->ans, ST_INVALID,
-			                   "too many policies, or too long a name");
-	for (size_t i = 0; w->token.n_policies == 0 && i < op->caller->n_policies; i++)
-		names[n++] = op->caller->policies[i];
-	if (w->token.n_policies == 0)
-		for (size_t i = 0; i < n; i++)
-			if (add_policy(w, names[i]) != ST_OK)
-				return answer_fail(op->ans, ST_INVALID, "too many policies");
-	st = check_subset(op, w);
-	if (st == ST_OK && !w->no_default && !has_policy(&w->token, span_str("root")))
-		st = add_policy(w, span_str("default"));
+	if (st == ST_OK && n > 0)
+		st = add_policies(op, w, names, n);
+	else
+		st = add_policies(op, w, op->caller->policies, op->caller->n_policies);
+	if (st == ST_OK)
+		st = check_subset(op, w);
+	if (st == ST_OK && !w->no_default && !has_policy(&w->token, span_str("root")) &&
+	    (privileged(op) || caller_has(op, by_itself)))
+		st = add_policies(op, w, &by_itself, 1);
+	if (st == ST_OK && w->token.n_policies == 0)
+		st = answer_fail(op->ans, ST_INVALID, "token must have at least one policy");
 	return st;
 }
 
@@ -199,12 +215,13 @@ static enum status get_flags(struct op *op, struct wish *w)
 	struct token *t = &w->token;
 	struct span type = {0};
 	struct err *err = &op->ans->err;
+	bool no_parent = false;
 	enum status st;
 
 	t->renewable = true;
 	st = request_bool(op->req, "renewable", &t->renewable, err);
 	if (st == ST_OK || st == ST_NOT_FOUND)
-		st = request_bool(op->req, "no_parent", &w->orphan, err);
+		st = request_bool(op->req, "no_parent", &no_parent, err);
 	if (st == ST_OK || st == ST_NOT_FOUND)
 		st = request_bool(op->req, "no_default_policy", &w->no_default, err);
 	if (st == ST_OK || st == ST_NOT_FOUND)
@@ -220,6 +237,7 @@ static enum status get_flags(struct op *op, struct wish *w)
 		                   "batch tokens are not available in this version");
 	if (type.n > 0 && !span_eq_str(type, "service"))
 		return answer_fail(op->ans, ST_INVALID, "invalid 'token_type' value");
+	w->orphan = w->orphan || no_parent;
 	if (w->orphan && !op->caller->sudo)
 		return answer_fail(op->ans, ST_INVALID,
 		                   "root or sudo privileges required to create orphan token");
@@ -384,10 +402,8 @@ static enum status put_token(struct op *op, const struct token *t, struct span t
 
 /* ---- creating ---- */
 
-static enum status create(struct op *op, struct wish *w)
+static enum status get_wish(struct op *op, struct wish *w)
 {
-	struct token_ops *o = op->self;
-	struct token *t = &w->token;
 	enum status st = get_flags(op, w);
 
 	if (st == ST_OK)
@@ -396,9 +412,42 @@ static enum status create(struct op *op, struct wish *w)
 		st = get_times(op, w);
 	if (st == ST_OK)
 		st = get_policies(op, w);
+	return st;
+}
+
+/* What a new token must not give its maker: uses that it has not, or a life without end. */
+static enum status check_maker(struct op *op, const struct token *made)
+{
+	struct token maker;
+	enum status st =
+	    token_find(&op->view, op->caller->hash, op->now_ns, &maker, NULL, &op->ans->err);
+
+	if (st == ST_NOT_FOUND)
+		return answer_fail(op->ans, ST_DENIED, "permission denied");
+	if (st != ST_OK)
+		return op->ans->status = st;
+	if (maker.num_uses > 0)
+		st = answer_fail(op->ans, ST_INVALID,
+		                 "restricted use token cannot generate child tokens");
+	else if (made->expire_ns == 0 && maker.expire_ns != 0)
+		st = answer_fail(op->ans, ST_INVALID,
+		                 "expiring root tokens cannot create non-expiring root tokens");
+	token_free(&maker);
+	return st;
+}
+
+static enum status create(struct op *op, struct wish *w)
+{
+	struct token_ops *o = op->self;
+	struct token *t = &w->token;
+	enum status st = get_wish(op, w);
+
 	if (st != ST_OK)
 		return st;
 	set_times(op, o, w);
+	st = check_maker(op, t);
+	if (st != ST_OK)
+		return st;
 	warn_unknown(op, w);
 	t->orphan = w->orphan;
 	if (!w->orphan)
@@ -541,7 +590,8 @@ static enum status accessors_op(struct op *op)
 	json_begin_object(&w);
 	json_name(&w, "keys");
 	json_begin_array(&w);
-	st = view_list(&op->view, span_str("accessor/"), span_of(NULL, 0), 0, list_name, &w,
+	st = view_list(&op->view, span_str("accessor/"), span_of(NULL, 0),
+	               op->page_limit > SIZE_MAX ? 0 : (size_t)op->page_limit, list_name, &w,
 	               &op->ans->err);
 	if (st != ST_OK)
 		return op->ans->status = st;
@@ -553,11 +603,43 @@ static enum status accessors_op(struct op *op)
 
 /* ---- renewing ---- */
 
+/* The moment at which a token ends for good, however often it is renewed. */
+static int64_t last_end(const struct token_ops *o, const struct token *t)
+{
+	int64_t end = t->period_s > 0 ? INT64_MAX : end_of(t->created_ns, o->max_lease_ttl_s);
+
+	if (t->explicit_max_ttl_s > 0)
+		end = smaller(end, end_of(t->created_ns, t->explicit_max_ttl_s));
+	return end;
+}
+
+/* In nanoseconds, so that no rounding carries the end past the last one. */
+static enum status lengthen(struct op *op, const struct token *before, int64_t increment_s,
+                            struct token *after)
+{
+	int64_t last = last_end(op->self, before), ttl = before->ttl_s;
+
+	if (!before->renewable || before->expire_ns == 0)
+		return answer_fail(op->ans, ST_INVALID, "lease is not renewable");
+	if (last <= op->now_ns)
+		return answer_fail(op->ans, ST_INVALID, "past the max TTL, cannot renew");
+	if (before->period_s > 0)
+		ttl = before->period_s;
+	else if (increment_s > 0)
+		ttl = increment_s;
+	*after = *before;
+	after->expire_ns = smaller(end_of(op->now_ns, ttl), last);
+	after->ttl_s = (after->expire_ns - op->now_ns) / NS_PER_S;
+	if (after->ttl_s == 0) /* less than a second is left */
+		after->ttl_s = 1;
+	return ST_OK;
+}
+
 static enum status renew(struct op *op, const char *hash, struct span text, enum status missing)
 {
 	struct token_ops *o = op->self;
 	struct token before, after;
-	int64_t increment_s = 0, ttl, last;
+	int64_t increment_s = 0;
 	enum status st = get_seconds(op, "increment", &increment_s);
 
 	if (st != ST_OK)
@@ -568,34 +650,15 @@ static enum status renew(struct op *op, const char *hash, struct span text, enum
 		                   missing == ST_DENIED ? "permission denied" : "token not found");
 	if (st != ST_OK)
 		return op->ans->status = st;
-	if (!before.renewable || before.expire_ns == 0) {
-		st = answer_fail(op->ans, ST_INVALID, "lease is not renewable");
-		goto out;
-	}
-	ttl = increment_s > 0 ? increment_s : before.ttl_s;
-	if (before.period_s > 0)
-		ttl = before.period_s;
-	else /* no longer than the longest life, counted from the creation */
-		ttl = smaller(ttl, (end_of(before.created_ns, o->max_lease_ttl_s) - op->now_ns) /
-		                       NS_PER_S);
-	if (before.explicit_max_ttl_s > 0)
-		ttl = smaller(ttl,
-		              (end_of(before.created_ns, before.explicit_max_ttl_s) - op->now_ns) /
-		                  NS_PER_S);
-	last = (before.expire_ns - op->now_ns) / NS_PER_S;
-	if (ttl <= 0)
-		ttl = last > 0 ? last : 1;
-	after = before;
-	after.ttl_s = ttl;
-	after.expire_ns = end_of(op->now_ns, ttl);
-	st = token_update(&op->view, &before, &after, &op->ans->err);
+	st = lengthen(op, &before, increment_s, &after);
+	if (st == ST_OK)
+		st = token_update(&op->view, &before, &after, &op->ans->err);
 	if (st == ST_OK)
 		st = raise_generation(op->view.txn);
 	if (st == ST_OK) {
 		sched_at(o->sched, o->expiry_work, after.expire_ns);
 		st = put_auth(op, &after, text);
 	}
-out:
 	token_free(&before);
 	return op->ans->status = st;
 }
@@ -694,11 +757,13 @@ static enum status expiry_work(void *ctx, struct txn *t, int64_t now_ns, int64_t
 
 	view_init(&tokens, t, span_str(TOKEN_PREFIX));
 	st = token_expire(&tokens, now_ns, EXPIRE_A_SLICE, &n, err);
-	if (st == ST_OK && n > 0) {
+	if (st == ST_OK && n == 0)
+		return token_next_expiry(&tokens, ret_next_ns, err);
+	if (st == ST_OK)
 		st = raise_generation(t);
-		sched_at(o->sched, o->purge_work, SCHED_NOW);
-	}
-	return st == ST_OK ? token_next_expiry(&tokens, ret_next_ns, err) : st;
+	sched_at(o->sched, o->purge_work, SCHED_NOW);
+	*ret_next_ns = SCHED_NOW; /* looked at once more: this group's commit may fail */
+	return st;
 }
 
 void token_ops_setup(struct token_ops *o)
