@@ -139,7 +139,7 @@ static enum status take_terms(struct span s, uint64_t *ret_ns)
 	uint64_t sum = 0, term;
 
 	while (s.n > 0) {
-		if (take_term(&s, &term) != ST_OK || sum + term > NS_MIN)
+		if (take_term(&s, &term) != ST_OK || term > NS_MIN - sum)
 			return ST_INVALID;
 		sum += term;
 	}
