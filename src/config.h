@@ -84,7 +84,8 @@ struct config {
 /*
  * config_load(paths, n_paths, mode, ret, err): read the files in order; a folder stands for its *.hcl and *.json in the order of their
  * names (hidden ones left out).  Without a listener one is added: tcp at CONFIG_ADDRESS_DEFAULT, which asks for TLS like any other.
- * ST_INVALID for what is written wrongly, ST_IO for what cannot be read, ST_NOMEM, each with a text.
+ * ST_INVALID for what is written wrongly, ST_LIMIT for a text that is too long or nested too deep, ST_IO for what cannot be read, ST_NOMEM, each with a
+ * text.
  */
 MUST_USE enum status config_load(const char *const *paths, size_t n_paths, enum config_mode mode,
                                  struct config **ret, struct err *err);
