@@ -8,8 +8,12 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define PREFIX "/v1/"
+/* A connection keeps what a usual request needs, and gives back what an unusual one took. */
+#define KEPT_VALUES 2048
+#define KEPT_ANSWER ((size_t)256 << 10)
 
 struct vault_state {
 	struct gate_call call; /* call.owner is the exchange */
@@ -126,6 +130,18 @@ static void put_answer(struct exchange *x, const struct gate_call *call)
 	}
 }
 
+/* Nothing of the request is left in the state but memory, and of that not much. */
+static void give_back(struct vault_state *s)
+{
+	if (s->call.ans.data.cap > KEPT_ANSWER)
+		answer_free(&s->call.ans);
+	else
+		answer_reset(&s->call.ans);
+	if (s->doc.cap > KEPT_VALUES)
+		json_free(&s->doc);
+	s->call.req.data = NULL;
+}
+
 static void call_done(struct gate_call *call)
 {
 	struct exchange *x = call->owner;
@@ -138,7 +154,7 @@ static void call_done(struct gate_call *call)
 		          a->status == ST_NOT_FOUND ? "" : err_text(&a->err, a->status));
 	if (builder_status(&x->body_out) != ST_OK)
 		put_error(x, 500, "the answer is too large");
-	answer_reset(&call->ans);
+	give_back(x->state);
 	x->finish(x);
 }
 
@@ -156,7 +172,7 @@ static struct vault_state *state_of(struct exchange *x)
 		answer_init(&s->call.ans);
 		x->state = s;
 	}
-	answer_reset(&s->call.ans);
+	give_back(s);
 	return s;
 }
 
@@ -244,57 +260,54 @@ static enum status parse_query(struct vault_state *s, struct span raw)
 	return ST_OK;
 }
 
-static bool asks_for_list(const struct request *r)
+/* GET with ?list=true; the body is not read yet. */
+static enum status read_or_list(const struct request *r, enum verb *ret, struct err *err)
 {
-	for (unsigned i = 0; i < r->n_query; i++)
-		if (span_eq_str(r->query[i].name, "list") &&
-		    (span_eq_str(r->query[i].value, "true") || span_eq_str(r->query[i].value, "1")))
-			return true;
-	return false;
+	struct span text = {0};
+	bool list = false;
+	enum status st = request_string(r, "list", &text, err);
+
+	if (st == ST_OK && text.n > 0)
+		st = request_bool(r, "list", &list, err);
+	if (st != ST_OK && st != ST_NOT_FOUND)
+		return st;
+	*ret = list ? VERB_LIST : VERB_READ;
+	return ST_OK;
 }
 
-/* false: no such method here. */
-static bool verb_of(enum http_method m, const struct request *r, enum verb *ret)
+/* ST_UNSUPPORTED: no such method here. */
+static enum status verb_of(enum http_method m, const struct request *r, enum verb *ret,
+                           struct err *err)
 {
-	switch (m) {
-	case HTTP_GET:
-	case HTTP_HEAD:
-		*ret = asks_for_list(r) ? VERB_LIST : VERB_READ;
-		return true;
-	case HTTP_POST:
-	case HTTP_PUT:
-		*ret = VERB_WRITE;
-		return true;
-	case HTTP_DELETE:
-		*ret = VERB_DELETE;
-		return true;
-	case HTTP_PATCH:
-		*ret = VERB_PATCH;
-		return true;
-	case HTTP_LIST:
-		*ret = VERB_LIST;
-		return true;
-	case HTTP_SCAN:
-		*ret = VERB_SCAN;
-		return true;
-	case HTTP_OPTIONS:
-	case HTTP_OTHER:
-		break;
-	}
-	return false;
+	static const enum verb of[] = {
+	    [HTTP_POST] = VERB_WRITE,  [HTTP_PUT] = VERB_WRITE, [HTTP_DELETE] = VERB_DELETE,
+	    [HTTP_PATCH] = VERB_PATCH, [HTTP_LIST] = VERB_LIST, [HTTP_SCAN] = VERB_SCAN,
+	};
+
+	if (m == HTTP_GET || m == HTTP_HEAD)
+		return read_or_list(r, ret, err);
+	if (m == HTTP_OPTIONS || m == HTTP_OTHER)
+		return err_set(err, ST_UNSUPPORTED, "unsupported method");
+	*ret = of[m];
+	return ST_OK;
 }
 
 static struct span token_of(const struct exchange *x)
 {
-	static const char bearer[] = "Bearer ";
+	static const char bearer[] = "bearer ";
 	struct span token = exchange_header(x, "x-vault-token");
 
 	if (token.n > 0)
 		return token;
 	token = exchange_header(x, "authorization");
-	if (!span_starts(token, span_str(bearer)))
+	/* A scheme's name is the same in upper and lower case (RFC 9110, 11.1). */
+	if (token.n < strlen(bearer) ||
+	    strncasecmp((const char *)token.p, bearer, strlen(bearer)) != 0)
 		return span_of(NULL, 0);
-	return span_from(token, strlen(bearer));
+	token = span_from(token, strlen(bearer));
+	while (token.n > 0 && token.p[0] == ' ')
+		token = span_from(token, 1);
+	return token;
 }
 
 /* A header that asks for what does not exist here must not be passed over in silence. */
@@ -315,7 +328,7 @@ static const char *unmet_header(const struct exchange *x, unsigned *status)
 	return NULL;
 }
 
-/* The body's members; null, a string or nothing at all are no members. */
+/* The body's members; null, a string (as recorded) or nothing at all are no members. */
 static enum status parse_body(struct vault_state *s, struct exchange *x, struct err *err)
 {
 	const struct json_value *root;
@@ -329,11 +342,10 @@ static enum status parse_body(struct vault_state *s, struct exchange *x, struct 
 		return err_wrap(err, st == ST_LIMIT ? ST_INVALID : st,
 		                "failed to decode JSON input");
 	root = json_root(&s->doc);
-	if (root->type == JSON_ARRAY)
-		return err_set(err, ST_INVALID,
-		               "failed to decode JSON input: an object is needed, not an array");
 	if (root->type == JSON_OBJECT)
 		s->call.req.data = root;
+	else if (root->type != JSON_NULL && root->type != JSON_STRING)
+		return err_set(err, ST_INVALID, "failed to decode JSON input: an object is needed");
 	return ST_OK;
 }
 
@@ -368,11 +380,9 @@ static void handle(struct api *api, struct exchange *x)
 		refuse(x, 400, "the query is malformed, or has too many parameters");
 		return;
 	}
-	if (!verb_of(x->method, r, &r->verb)) {
-		refuse(x, 405, "unsupported method");
-		return;
-	}
-	st = parse_path(s, x->target, &err);
+	st = verb_of(x->method, r, &r->verb, &err);
+	if (st == ST_OK)
+		st = parse_path(s, x->target, &err);
 	if (st != ST_OK) {
 		refuse(x, http_status(st), err_text(&err, st));
 		return;
@@ -389,6 +399,7 @@ static void handle(struct api *api, struct exchange *x)
 	}
 	st = parse_body(s, x, &err);
 	if (st != ST_OK) {
+		give_back(s);
 		refuse(x, http_status(st), err_text(&err, st));
 		return;
 	}
