@@ -47,7 +47,7 @@ static enum status metrics_op(struct op *op)
 
 static enum status audit_hash_op(struct op *op)
 {
-	char device[64];
+	char device[129];
 	struct span input, name = op->arg[0];
 	struct json_writer w;
 	struct builder hash = {0};

@@ -128,6 +128,17 @@ static enum status get_ttl(struct op *op, const struct json_value *o, const char
 	return ST_OK;
 }
 
+/* A parameter that is an object, or NULL: missing or null. */
+static enum status get_object(struct op *op, const char *name, const struct json_value **ret)
+{
+	const struct json_value *v = request_member(op->req, name);
+
+	if (v != NULL && v->type != JSON_NULL && v->type != JSON_OBJECT)
+		return answer_fail(op->ans, ST_INVALID, "parameter \"%s\" must be an object", name);
+	*ret = v != NULL && v->type == JSON_OBJECT ? v : NULL;
+	return ST_OK;
+}
+
 static enum status get_lease(struct op *op, const struct json_value *o, struct mount *m)
 {
 	const struct sys *s = op->self;
@@ -161,9 +172,12 @@ static enum status get_description(struct op *op, struct mount *m)
 /* options: {"version": "1"}; kv version 2 is another engine, which does not exist yet. */
 static enum status get_options(struct op *op, struct span type, struct mount *m)
 {
-	const struct json_value *options = request_member(op->req, "options");
-	const struct json_value *version = json_member(options, "version");
+	const struct json_value *options, *version;
+	enum status st = get_object(op, "options", &options);
 
+	if (st != ST_OK)
+		return st;
+	version = json_member(options, "version");
 	if (span_eq_str(type, "kv-v2") || (version != NULL && span_eq_str(version->text, "2")))
 		return answer_fail(
 		    op->ans, ST_INVALID,
@@ -228,6 +242,7 @@ static enum status store(struct op *op, const struct mount *m)
 enum status sys_mount_op(struct op *op)
 {
 	struct mount m = {0};
+	const struct json_value *config = NULL;
 	char accessor[8];
 	struct builder b;
 	enum status st;
@@ -235,7 +250,9 @@ enum status sys_mount_op(struct op *op)
 	op->ans->shape = ANSWER_EMPTY;
 	st = get_type(op, &m);
 	if (st == ST_OK)
-		st = get_lease(op, request_member(op->req, "config"), &m);
+		st = get_object(op, "config", &config);
+	if (st == ST_OK)
+		st = get_lease(op, config, &m);
 	if (st == ST_OK)
 		st = get_description(op, &m);
 	if (st != ST_OK)

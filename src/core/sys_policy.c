@@ -15,13 +15,17 @@ enum status policy_name_clean(struct span name, char *buf, size_t cap, struct sp
 	return ST_OK;
 }
 
-static void put_names(struct json_writer *w, const char *name, const struct policy_table *t)
+static void put_names(struct json_writer *w, const char *name, const struct op *op)
 {
+	const struct policy_table *t = sys_world(op)->policies;
+	uint64_t most = op->page_limit != 0 ? op->page_limit : UINT64_MAX;
+
 	json_name(w, name);
 	json_begin_array(w);
-	for (size_t i = 0; i < policy_table_count(t); i++)
+	for (size_t i = 0; i < policy_table_count(t) && i < most; i++)
 		json_string(w, policy_table_at(t, i)->name);
-	json_cstr(w, "root");
+	if (policy_table_count(t) < most)
+		json_cstr(w, "root");
 	json_end_array(w);
 }
 
@@ -31,7 +35,7 @@ enum status sys_policy_list_op(struct op *op)
 
 	json_writer_init(&w, &op->ans->data);
 	json_begin_object(&w);
-	put_names(&w, "keys", sys_world(op)->policies);
+	put_names(&w, "keys", op);
 	json_end_object(&w);
 	op->ans->shape = ANSWER_DATA;
 	return op->ans->status = builder_status(&op->ans->data);
@@ -43,8 +47,8 @@ enum status sys_policy_old_list_op(struct op *op)
 
 	json_writer_init(&w, &op->ans->data);
 	json_begin_object(&w);
-	put_names(&w, "keys", sys_world(op)->policies);
-	put_names(&w, "policies", sys_world(op)->policies);
+	put_names(&w, "keys", op);
+	put_names(&w, "policies", op);
 	json_end_object(&w);
 	op->ans->shape = ANSWER_DATA_TOP;
 	return op->ans->status = builder_status(&op->ans->data);
@@ -206,6 +210,19 @@ static bool named_before(const struct span *paths, size_t i)
 	return false;
 }
 
+/* A path that has the name of a member of the envelope cannot stand beside it. */
+static bool is_envelope(struct span path)
+{
+	static const char *const names[] = {"request_id",     "lease_id", "renewable",
+	                                    "lease_duration", "data",     "wrap_info",
+	                                    "warnings",       "auth"};
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (span_eq_str(path, names[i]))
+			return true;
+	return false;
+}
+
 static enum status put_capabilities(struct op *op, const struct acl *acl)
 {
 	struct span paths[CAPABILITY_PATHS_MAX];
@@ -217,11 +234,14 @@ static enum status put_capabilities(struct op *op, const struct acl *acl)
 		return st;
 	json_writer_init(&w, &op->ans->data);
 	json_begin_object(&w);
+	op->ans->shape = ANSWER_DATA_TOP;
 	for (size_t i = 0; i < n; i++) {
 		struct span path = paths[i];
 
 		if (named_before(paths, i))
 			continue;
+		if (is_envelope(path))
+			op->ans->shape = ANSWER_DATA;
 		if (path.n > 0 && path.p[0] == '/')
 			path = span_from(path, 1);
 		json_name_span(&w, paths[i]);
@@ -232,7 +252,6 @@ static enum status put_capabilities(struct op *op, const struct acl *acl)
 		}
 	}
 	json_end_object(&w);
-	op->ans->shape = ANSWER_DATA_TOP;
 	return op->ans->status = builder_status(&op->ans->data);
 }
 

@@ -189,12 +189,15 @@ enum status sys_terms_op(struct op *op)
 		st = request_int(op->req, "limit", &limit, &op->ans->err);
 	if (st != ST_OK && st != ST_NOT_FOUND)
 		return op->ans->status = st;
-	if (after < 0 || after > UINT32_MAX - 1 || limit < 0)
+	if (after < 0 || limit < 0)
 		return answer_fail(op->ans, ST_INVALID, "after and limit must not be negative");
+	if (after > active)
+		after = active;
+	if (op->page_limit != 0 && op->page_limit <= active &&
+	    (limit == 0 || (uint64_t)limit > op->page_limit))
+		limit = (int64_t)op->page_limit;
 	first = (uint32_t)after + 1;
-	last = limit == 0 || limit > active || first + (uint32_t)limit - 1 > active
-	           ? active
-	           : first + (uint32_t)limit - 1;
+	last = limit == 0 || limit > (int64_t)active - after ? active : (uint32_t)(after + limit);
 	json_writer_init(&w, &op->ans->data);
 	json_begin_object(&w);
 	json_put_uint(&w, "active_term", active);

@@ -7,6 +7,8 @@
 
 /* What must be right for a share to leave or enter as text. */
 #define SHARE_TEXT_MAX (2 * SEAL_SHARE_MAX + 2)
+/* The answer to an initialisation: each share in both spellings with its quotes, the root token, the names. */
+#define INIT_ANSWER_MAX(shares) ((shares)*2 * (SHARE_TEXT_MAX + 3) + 512)
 
 /* ---- the records of a new store ---- */
 
@@ -361,6 +363,19 @@ static void put_shares(struct json_writer *w, const char *name, struct secret **
 	wipe(text, sizeof text);
 }
 
+/* Clients send 0, "" and empty lists for what they do not want. */
+static bool is_asked_for(const struct json_value *v)
+{
+	if (v == NULL || v->type == JSON_NULL || v->type == JSON_FALSE)
+		return false;
+	if (v->type == JSON_STRING)
+		return v->text.n > 0;
+	if (v->type == JSON_NUMBER)
+		return !span_eq_str(v->text, "0");
+	return v->type == JSON_TRUE || v->count > 0;
+}
+
+/* Nothing that protects the shares may be passed over in silence. */
 static enum status refuse_unknown_init(struct op *op)
 {
 	static const char *const later[] = {"pgp_keys",          "root_token_pgp_key",
@@ -368,9 +383,7 @@ static enum status refuse_unknown_init(struct op *op)
 	                                    "recovery_pgp_keys", "stored_shares"};
 
 	for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
-		const struct json_value *v = request_member(op->req, later[i]);
-
-		if (v != NULL && v->type != JSON_NULL && v->count != 0)
+		if (is_asked_for(request_member(op->req, later[i])))
 			return answer_fail(op->ans, ST_INVALID, "%s is not supported by this seal",
 			                   later[i]);
 	}
@@ -382,7 +395,7 @@ enum status sys_init_op(struct op *op)
 	struct sys *s = op->self;
 	struct secret *parts[255] = {0};
 	struct json_writer w;
-	char root[129];
+	char root[129] = "";
 	int64_t shares = 0, threshold = 0;
 	enum status st = request_int(op->req, "secret_shares", &shares, &op->ans->err);
 
@@ -392,11 +405,14 @@ enum status sys_init_op(struct op *op)
 		st = seal_check(shares, threshold, &op->ans->err);
 	if (st == ST_OK)
 		st = refuse_unknown_init(op);
+	/* Room first: once the store is made, its shares exist nowhere but in this answer. */
+	if (st == ST_OK && builder_room(&op->ans->data, INIT_ANSWER_MAX((size_t)shares)) == NULL)
+		st = answer_fail(op->ans, ST_NOMEM, "no memory for the shares");
 	if (st == ST_OK)
 		st = sys_init(s, (unsigned)shares, (unsigned)threshold, NULL, parts, root,
 		              &op->ans->err);
 	if (st != ST_OK)
-		return op->ans->status = st;
+		goto out;
 	json_writer_init(&w, &op->ans->data);
 	json_begin_object(&w);
 	put_shares(&w, "keys", parts, (unsigned)shares, SHARE_HEX);
@@ -405,9 +421,11 @@ enum status sys_init_op(struct op *op)
 	json_end_object(&w);
 	for (int64_t i = 0; i < shares; i++)
 		secret_free(&parts[i]);
-	wipe(root, sizeof root);
 	op->ans->shape = ANSWER_BARE;
-	return op->ans->status = builder_status(&op->ans->data);
+	st = builder_status(&op->ans->data);
+out:
+	wipe(root, sizeof root);
+	return op->ans->status = st;
 }
 
 /* Hex or base64, as recorded; into guarded memory. */
@@ -445,6 +463,7 @@ static enum status put_control_status(struct op *op)
 enum status sys_unseal_op(struct op *op)
 {
 	struct sys *s = op->self;
+	struct seal_status before;
 	struct secret *share;
 	struct span text;
 	bool reset = false;
@@ -469,9 +488,11 @@ enum status sys_unseal_op(struct op *op)
 	if (st != ST_OK)
 		return answer_fail(op->ans, ST_INVALID,
 		                   "'key' must be a valid hex or base64 string");
+	seal_status(s->config.seal, &before);
 	st = sys_unseal(s, secret_span(share), &op->ans->err);
 	secret_free(&share);
-	if (st == ST_UNAVAILABLE) /* not initialised: the caller's mistake */
+	if (st == ST_UNAVAILABLE &&
+	    before.state == SEAL_ABSENT) /* not initialised: the caller's mistake */
 		st = ST_INVALID;
 	if (st == ST_NOT_FOUND) /* slots are missing: not what "not found" says to a client */
 		st = ST_CORRUPT;
