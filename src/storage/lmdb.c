@@ -6,6 +6,8 @@
  *       data.mdb             mode 0600: two meta pages, then the pages of one copy-on-write
  *                            B+ tree (LMDB's unnamed database)
  *       lock.mdb             mode 0600: LMDB's table of readers; worthless once the process is gone
+ *       data.mdb.new         data.mdb until its first pages are durable: LMDB opens no file in which
+ *                            only some of them are
  *
  * Path and value of a record are key and data of the tree, as they are; there is nothing else in
  * it.  data.mdb grows as pages are used and never shrinks; a copy (copy_to) is a folder of the same
@@ -35,15 +37,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <lmdb.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "storage/folder.h"
 
 #define DATA_NAME        "data.mdb"
+#define NEW_NAME         "data.mdb.new"
 #define MAP_SIZE_DEFAULT ((size_t)64 << 30)
 #define READERS_DEFAULT  126U
 /* Beside the callers' readers: copies, and the one that open uses. */
@@ -167,8 +173,6 @@ static enum status pin_meta(const struct lmdb *s, struct err *err)
 	uint8_t buf[4096];
 	ssize_t n = 1;
 
-	if (fd < 0 && errno == ENOENT)
-		return ST_OK;
 	if (fd < 0)
 		return failed(s, errno, "cannot open " DATA_NAME, err);
 	for (off_t at = 0; n > 0 && at < META_BYTES; at += n)
@@ -213,13 +217,53 @@ static int env_enter(struct lmdb *s, MDB_env *env)
 	return mdb_txn_commit(txn);
 }
 
+/* write_first_pages(s, path): a file without records, durable; LMDB's codes. */
+static int write_first_pages(const struct lmdb *s, const char *path)
+{
+	MDB_env *env;
+	int rc = mdb_env_create(&env);
+
+	if (rc != 0)
+		return rc;
+	rc = mdb_env_set_mapsize(env, s->map_size);
+	if (rc == 0)
+		rc = mdb_env_open(env, path, MDB_NOSUBDIR | MDB_NOLOCK, 0600);
+	if (rc == 0)
+		rc = mdb_env_sync(env, 1);
+	mdb_env_close(env);
+	return rc;
+}
+
+/* make_data(s): data.mdb, when it is missing. */
+static enum status make_data(const struct lmdb *s, struct err *err)
+{
+	char path[PATH_MAX];
+	struct stat there;
+	int rc = snprintf(path, sizeof(path), "%s/" NEW_NAME, s->path);
+
+	if (fstatat(s->folder, DATA_NAME, &there, AT_SYMLINK_NOFOLLOW) == 0)
+		return ST_OK;
+	if (errno != ENOENT)
+		return failed(s, errno, "cannot look at " DATA_NAME, err);
+	if (rc < 0 || (size_t)rc >= sizeof(path))
+		return failed(s, ENAMETOOLONG, "cannot create", err);
+	if (unlinkat(s->folder, NEW_NAME, 0) != 0 && errno != ENOENT)
+		return failed(s, errno, "cannot remove " NEW_NAME, err);
+	rc = write_first_pages(s, path);
+	if (rc == 0 && renameat(s->folder, NEW_NAME, s->folder, DATA_NAME) != 0)
+		rc = errno;
+	return rc == 0 ? ST_OK : failed(s, rc, "cannot create", err);
+}
+
 /* env_up(s): open the files, in a state known to be durable. */
 static enum status env_up(struct lmdb *s, struct err *err)
 {
 	MDB_env *env;
-	enum status st = pin_meta(s, err);
+	enum status st = make_data(s, err);
 	int rc;
 
+	if (!st)
+		st = pin_meta(s, err);
 	if (st)
 		return st;
 	rc = mdb_env_create(&env);

@@ -177,6 +177,28 @@ static void file_of_something_else_is_corrupt(void **state)
 	refuse_open(f->store, ST_CORRUPT, f->store);
 }
 
+static void first_start_that_was_cut_short_is_repeated(void **state)
+{
+	struct scratch *f = *state;
+	char path[SCRATCH_PATH_MAX], zeros[4096] = {0};
+	struct storage *s;
+	FILE *file;
+
+	assert_int_equal(mkdir(f->store, 0700), 0);
+	scratch_name(f, "store/data.mdb.new", path);
+	file = fopen(path, "w");
+	assert_non_null(file);
+	assert_int_equal(fwrite(zeros, 1, sizeof(zeros), file), sizeof(zeros));
+	assert_int_equal(fclose(file), 0);
+	s = open_store(f->store);
+	put_one(s, "a", "1");
+	d->close(&s);
+	assert_int_equal(access(path, F_OK), -1);
+	s = open_store(f->store);
+	assert_newest(s, "a", "1");
+	d->close(&s);
+}
+
 static void second_open_in_this_process_is_refused(void **state)
 {
 	struct scratch *f = *state;
@@ -508,6 +530,7 @@ int main(void)
 	    CASE(folder_of_another_user_is_refused),
 	    CASE(path_that_is_no_folder_is_refused),
 	    CASE(file_of_something_else_is_corrupt),
+	    CASE(first_start_that_was_cut_short_is_repeated),
 	    CASE(second_open_in_this_process_is_refused),
 	    CASE(second_process_is_refused),
 	    CASE(relative_path_survives_a_change_of_folder),
