@@ -1,6 +1,7 @@
 #include "cli/input.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,13 +23,19 @@ static void catch_signal(int signal)
 static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP};
 #define N_SIGNALS (sizeof signals / sizeof signals[0])
 
-/* One line from standard input, without its end.  ST_NOT_FOUND when there is none. */
-static enum status read_line(struct builder *ret)
+/*
+ * One line from standard input, without its end.  ST_NOT_FOUND when there is none.  wait: the signals' mask while it waits, which the caller
+ * has blocked otherwise, so that one that comes just before the wait ends it too; NULL: as they are.
+ */
+static enum status read_line(struct builder *ret, const sigset_t *wait)
 {
+	struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
 	ssize_t n;
 	char c;
 
 	for (;;) {
+		if (wait != NULL && ppoll(&in, 1, NULL, wait) < 0)
+			return ST_IO;
 		n = read(STDIN_FILENO, &c, 1);
 		if (n < 0)
 			return ST_IO;
@@ -47,25 +54,31 @@ static enum status read_hidden_line(const char *prompt, struct builder *ret)
 {
 	struct sigaction act = {.sa_handler = catch_signal}, before[N_SIGNALS];
 	struct termios shown, hidden;
+	sigset_t block, mask;
 	enum status s;
 	size_t i;
 
 	if (tcgetattr(STDIN_FILENO, &shown) != 0)
 		return ST_IO;
 	caught = 0;
-	for (i = 0; i < N_SIGNALS; i++)
+	(void)sigemptyset(&block);
+	for (i = 0; i < N_SIGNALS; i++) {
 		(void)sigaction(signals[i], &act, &before[i]);
+		(void)sigaddset(&block, signals[i]);
+	}
+	(void)sigprocmask(SIG_BLOCK, &block, &mask);
 	hidden = shown;
 	hidden.c_lflag &= ~(tcflag_t)ECHO;
 	hidden.c_lflag |= ECHONL;
 	if (tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden) == 0) {
 		(void)fputs(prompt, stderr);
 		(void)fflush(stderr);
-		s = read_line(ret);
+		s = read_line(ret, &mask);
 		(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown);
 	} else {
 		s = ST_IO;
 	}
+	(void)sigprocmask(SIG_SETMASK, &mask, NULL);
 	for (i = 0; i < N_SIGNALS; i++)
 		(void)sigaction(signals[i], &before[i], NULL);
 	if (caught != 0)
@@ -85,7 +98,7 @@ enum status input_secret(char *arg, const char *prompt, struct builder *ret, str
 	if (arg == NULL) {
 		s = read_hidden_line(prompt, ret);
 	} else if (strcmp(arg, "-") == 0) {
-		s = read_line(ret);
+		s = read_line(ret, NULL);
 	} else {
 		builder_str(ret, arg);
 		s = builder_status(ret);
