@@ -1,0 +1,171 @@
+"""What a server has promised, and whether a server that was started again keeps it.
+
+Everything a client can change is a register with a name and one value; None: not there.
+
+    init            True
+    term            number of the active term
+    config          [max_operations, interval, enabled]
+    mount PATH/     type
+    kv PATH         the record's member "n"
+    policy NAME     text
+    token ID        True: usable
+"""
+import itertools
+import threading
+
+
+class BrokenPromise(AssertionError):
+    pass
+
+
+class Promises:
+    """Follows operations; of each register: what was acknowledged, and what it may be besides (sent, not answered)."""
+
+    def __init__(self):
+        self.sure, self.doubt, self.open = {}, {}, {}
+
+    def begin(self, op, registers):
+        self.open[op] = registers
+        for name, value in registers.items():
+            self.doubt.setdefault(name, []).append(value)
+
+    def done(self, op):
+        self.seen(self.open.pop(op))
+
+    def refused(self, op):
+        """The server said that it did not do it."""
+        for name, value in self.open.pop(op).items():
+            self.doubt[name].remove(value)
+
+    def seen(self, registers):
+        """What the server showed is as good as acknowledged."""
+        for name, value in registers.items():
+            self.sure[name], self.doubt[name] = value, []
+
+    def mark(self, mark):
+        """One of World's marks in a log."""
+        if "begin" in mark:
+            self.begin(mark["begin"], mark["registers"])
+        elif "done" in mark:
+            self.done(mark["done"])
+        elif "refused" in mark:
+            self.refused(mark["refused"])
+        elif "seen" in mark:
+            self.seen(mark["seen"])
+
+    def allowed(self):
+        """{register: values that it may have}."""
+        names = {*self.sure, *self.doubt}
+        return {name: [self.sure.get(name), *self.doubt.get(name, [])] for name in names}
+
+
+def judge(allowed, observed):
+    """Both by register; BrokenPromise when a value is none of those allowed."""
+    for name, values in sorted(allowed.items()):
+        if name in observed and observed[name] not in values:
+            raise BrokenPromise(f"{name} is {observed[name]!r}, allowed: {values!r}")
+
+
+class World:
+    """A client that keeps account of what it was promised, and writes it to a log if there is one."""
+
+    def __init__(self, server, log=None):
+        self.server, self.log = server, log
+        self.promises = Promises()
+        self.lock = threading.Lock()
+        self.ids = itertools.count()
+
+    def note(self, **mark):
+        with self.lock:
+            if self.log:
+                self.log.mark(**mark)
+            self.promises.mark(mark)
+
+    def op(self, registers, call, *good):
+        """Do it; the answer.  One with another status than those that are good must mean: nothing was changed."""
+        op = next(self.ids)
+        self.note(begin=op, registers=registers)
+        answer = call()
+        self.note(**{"done" if answer.status in good else "refused": op})
+        return answer
+
+    @property
+    def api(self):
+        return self.server.api
+
+    # Operations
+
+    def init(self):
+        """Five shares, any three open; remembered in the server's object."""
+        answer = self.op({"init": True, "term": 1, "config": CONFIG_NEW}, lambda: self.server.api.put(
+            "sys/init", {"secret_shares": 5, "secret_threshold": 3}, token=None), 200)
+        if answer.status == 200:
+            self.server.keys, self.server.threshold = answer.body["keys"], 3
+            self.server.root_token = self.server.api.token = answer.body["root_token"]
+        return answer
+
+    def put(self, path, n, pad=""):
+        return self.op({f"kv {path}": n}, lambda: self.api.post(path, {"n": n, "pad": pad}), 204)
+
+    def delete(self, path):
+        return self.op({f"kv {path}": None}, lambda: self.api.delete(path), 204)
+
+    def rotate(self):
+        return self.op({"term": self.promises.sure["term"] + 1}, lambda: self.api.post("sys/rotate"), 204)
+
+    def config(self, max_operations, interval, enabled):
+        body = {"max_operations": max_operations, "interval": interval, "enabled": enabled}
+        return self.op({"config": list(body.values())}, lambda: self.api.post("sys/rotate/config", body), 204)
+
+    def mount(self, path):
+        return self.op({f"mount {path}/": "kv"}, lambda: self.api.post(f"sys/mounts/{path}", {"type": "kv"}), 204)
+
+    def unmount(self, path):
+        """With everything below."""
+        below = {name: None for name in self.promises.sure if name.startswith(f"kv {path}/")}
+        return self.op({f"mount {path}/": None, **below}, lambda: self.api.delete(f"sys/mounts/{path}"), 204)
+
+    def policy(self, name, text):
+        return self.op({f"policy {name}": text}, lambda: self.api.put(f"sys/policies/acl/{name}", {"policy": text}), 204)
+
+    def token(self, name, parent=None):
+        return self.op({f"token {name}": True}, lambda: self.api.post(
+            "auth/token/create", {"id": name, "policies": ["root"]}, token=parent or ""), 200)
+
+    def revoke(self, name, *children):
+        return self.op({f"token {token}": None for token in (name, *children)},
+                       lambda: self.api.post("auth/token/revoke", {"token": name}), 204)
+
+    def settle(self):
+        """Look at everything; what it shows must be allowed, and is promised from now on."""
+        allowed = self.promises.allowed()
+        observed = observe(self.server, allowed)
+        judge(allowed, observed)
+        self.note(seen=observed)
+        return observed
+
+
+CONFIG_NEW = [3865470566, "", True]
+
+
+def observe(server, names):
+    """The registers of these names as an open server shows them."""
+    api, found = server.api, {"init": True}
+    found["term"] = api.term()
+    data = api.get("sys/rotate/config").expect(200).data
+    found["config"] = [data["max_operations"], data["interval"], data["enabled"]]
+    mounts = api.get("sys/mounts").expect(200).data
+    for name in names:
+        what, _, rest = name.partition(" ")
+        if what == "mount":
+            found[name] = mounts[rest]["type"] if rest in mounts else None
+        elif what == "kv":
+            answer = api.get(rest).expect(200, 404)
+            found[name] = answer.data["n"] if answer.status == 200 else None
+        elif what == "policy":
+            answer = api.get(f"sys/policies/acl/{rest}").expect(200, 404)
+            found[name] = answer.data["policy"] if answer.status == 200 else None
+        elif what == "token":
+            answer = api.get("auth/token/lookup-self", token=rest).expect(200, 403)
+            found[name] = True if answer.status == 200 else None
+    return found
