@@ -67,7 +67,7 @@ enum status sys_mounts_op(struct op *op)
 
 		if (span_starts(span_of(m->path, m->n), span_str("auth/")))
 			continue;
-		json_name(&w, m->path);
+		json_name_span(&w, span_of(m->path, m->n));
 		put_mount(&w, op->self, m);
 	}
 	json_end_object(&w);
