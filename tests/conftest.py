@@ -1,10 +1,32 @@
 """Fixtures: each server is a real process in a temporary folder, and must stop cleanly when its test ends."""
+import faulthandler
 import shutil
+import signal
+import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 from server import DevServer, Server
+
+# A test that takes longer hangs: it fails, and the stacks of all its threads are in its output.  @pytest.mark.limit(SECONDS) gives more.
+LIMIT_S = 300
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item):
+    marker = item.get_closest_marker("limit")
+    seconds = marker.args[0] if marker else LIMIT_S
+
+    def hangs(*_):
+        faulthandler.dump_traceback(sys.__stderr__, all_threads=True)
+        raise TimeoutError(f"the test takes longer than {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, hangs)
+    signal.alarm(seconds)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import threading
 import time
 
 import counts
+import pytest
 
 KILLS = int(os.environ.get("KEYTURN_KILLS", "12"))
 SEED = int(os.environ.get("KEYTURN_SEED", random.randrange(1 << 30)))
@@ -167,6 +168,7 @@ def kill_while_starting(server, dice):
     server.wait_end(-9)
 
 
+@pytest.mark.limit(300 + 30 * KILLS)
 def test_kill(new_server, folder):
     print(f"KEYTURN_SEED={SEED}")
     dice = random.Random(SEED)

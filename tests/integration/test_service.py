@@ -64,6 +64,7 @@ def test_stopping_finishes_what_it_has(server):
     for thread in threads:
         thread.start()
     while len(stored) < 100:
+        assert any(thread.is_alive() for thread in threads), "all clients failed"
         time.sleep(0.01)
     server.stop()
     running = False
