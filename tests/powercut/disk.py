@@ -45,6 +45,12 @@ class File:
     def sync_failed(self):
         self.dirty = set()
 
+    def stale(self):
+        image = bytearray(self.durable)
+        for at, contents in sorted(self.versions.items()):
+            put(image, at, contents[0])
+        return bytes(image)
+
     def torn(self, dice, grain):
         image = bytearray(self.durable)
         if len(self.cache) > len(image) and dice.random() < 0.5:
@@ -146,6 +152,12 @@ class Disk:
         if not self.made["waiting"]:
             return None
         return {name: bytes(self.files[file].cache) for name, file in self.now().items()}
+
+    def stale(self):
+        """Of what waits in each sector the first write, and none of the later ones."""
+        if not self.made["waiting"]:
+            return None
+        return {name: self.files[file].stale() for name, file in self.now().items()}
 
     def torn(self, dice, grain=SECTOR):
         """What was promised, and of the rest each name, and each grain as any of the writes left it, or not at all."""
