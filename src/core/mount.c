@@ -264,18 +264,14 @@ struct loading {
 	struct err *err;
 };
 
-static enum status load_visit(void *arg, struct span name)
+static enum status load_one(struct loading *l, struct mount *m)
 {
-	struct loading *l = arg;
-	const struct mounts *next;
-	struct mount m = {0};
+	char path[MOUNT_PATH_MAX + 2];
 	struct json doc;
 	struct span record;
 	uint8_t *copy;
-	enum status st = span_cstr(name, m.uuid, sizeof m.uuid);
+	enum status st = view_get(l->view, span_str(m->uuid), &record, l->err);
 
-	if (st == ST_OK)
-		st = view_get(l->view, span_str(m.uuid), &record, l->err);
 	if (st != ST_OK)
 		return st;
 	copy = view_alloc(l->view, record.n + 1);
@@ -285,10 +281,29 @@ static enum status load_visit(void *arg, struct span name)
 	json_init(&doc);
 	st = json_parse(&doc, copy, record.n, NULL, l->err);
 	if (st == ST_OK)
-		st = parse_record(json_root(&doc), &m);
+		st = parse_record(json_root(&doc), m);
 	json_free(&doc);
+	/* An old record put back may stand where another mount is now. */
+	if (st == ST_OK)
+		st = mount_check_path(l->table, mount_path(m), NULL, path, l->err);
+	return st;
+}
+
+/* The storage may hold names that we never made. */
+static enum status load_visit(void *arg, struct span name)
+{
+	struct loading *l = arg;
+	const struct mounts *next;
+	struct mount m = {0};
+	enum status st = name.n == UUID_LEN ? span_cstr(name, m.uuid, sizeof m.uuid) : ST_CORRUPT;
+
+	if (st == ST_OK)
+		st = load_one(l, &m);
+	if (st == ST_NOMEM || st == ST_IO)
+		return st;
 	if (st != ST_OK)
-		return err_set(l->err, ST_CORRUPT, "the record of mount %s is damaged", m.uuid);
+		return err_set(l->err, ST_CORRUPT, "the record of mount %.*s is damaged",
+		               (int)name.n, (const char *)name.p);
 	set_prefix(&m);
 	st = successor(l->table, m.uuid, &m, &next);
 	if (st != ST_OK)

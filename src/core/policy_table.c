@@ -210,13 +210,13 @@ static enum status load_one(const struct view *view, struct span name, struct en
 	st = json_parse(&doc, copy, record.n, NULL, err);
 	root = st == ST_OK ? json_root(&doc) : NULL;
 	text = json_member(root, "policy");
-	if (text == NULL || text->type != JSON_STRING || json_member(root, "version") == NULL ||
-	    json_member(root, "modified_ns") == NULL ||
-	    json_u64(json_member(root, "version"), &version) != ST_OK ||
-	    json_i64(json_member(root, "modified_ns"), &modified) != ST_OK)
-		st = err_set(err, ST_CORRUPT, "the record of policy %.*s is damaged", (int)name.n,
-		             (const char *)name.p);
-	else
+	if (st == ST_OK &&
+	    (text == NULL || text->type != JSON_STRING || json_member(root, "version") == NULL ||
+	     json_member(root, "modified_ns") == NULL ||
+	     json_u64(json_member(root, "version"), &version) != ST_OK ||
+	     json_i64(json_member(root, "modified_ns"), &modified) != ST_OK))
+		st = ST_CORRUPT;
+	if (st == ST_OK)
 		st = entry_new(name, text->text, version, modified, ret, err);
 	json_free(&doc);
 	return st;
@@ -238,8 +238,11 @@ static enum status load_visit(void *arg, struct span name)
 
 	if (st == ST_OK)
 		st = load_one(l->view, span_str(own), &e, l->err);
-	if (st != ST_OK)
+	if (st == ST_NOMEM || st == ST_IO)
 		return st;
+	if (st != ST_OK) /* also what has a name that we never gave */
+		return err_set(l->err, ST_CORRUPT, "the record of policy %.*s is damaged",
+		               (int)name.n, (const char *)name.p);
 	st = successor(l->table, e->public.name, e, &next);
 	if (st != ST_OK) {
 		entry_unref(e);

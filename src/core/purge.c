@@ -95,64 +95,64 @@ static enum status slice_prefix(struct txn *t, struct span prefix, size_t most, 
 	return ST_OK;
 }
 
-struct child {
-	char hash[TOKEN_HASH_LEN + 1];
-	bool found;
-};
-
-static enum status take_child(void *arg, struct span name)
+/* The children of a dead token die, each leaving a mark for its own.  A name that no token has is taken away all the same. */
+static enum status slice_children(const struct view *tokens, const struct view *links, size_t most,
+                                  size_t *n, bool *done, struct err *err)
 {
-	struct child *c = arg;
+	char hash[TOKEN_HASH_LEN + 1] = "";
+	uint8_t own[STORAGE_KEY_MAX];
+	struct span path;
+	enum status st;
 
-	c->found = span_cstr(name, c->hash, sizeof c->hash) == ST_OK;
+	while (*n < most) {
+		st = view_first(links, &path, err);
+		if (st == ST_NOT_FOUND) {
+			*done = true;
+			return ST_OK;
+		}
+		if (st != ST_OK)
+			return st;
+		memcpy(own, path.p, path.n);
+		path = span_of(own, path.n);
+		st = span_cstr(path, hash, sizeof hash) == ST_OK ? token_revoke(tokens, hash, err)
+		                                                 : ST_NOT_FOUND;
+		if (st == ST_NOT_FOUND)
+			st = view_delete(links, path, err);
+		if (st != ST_OK)
+			return st;
+		*n += 5;
+	}
 	return ST_OK;
 }
 
-/* The children of a dead token die, each leaving a mark for its own; then its cubbyhole goes. */
+/* First a dead token's children, then its cubbyhole. */
 static enum status slice_token(struct txn *t, const char *hash, size_t most, size_t *n, bool *done,
                                struct err *err)
 {
-	char folder[TOKEN_HASH_LEN + 16], link[2 * TOKEN_HASH_LEN + 16];
-	struct builder b, l;
-	struct view tokens;
+	char folder[2 * TOKEN_HASH_LEN];
+	struct builder b;
+	struct view tokens, links;
 	enum status st;
 
 	view_init(&tokens, t, span_str(TOKEN_PREFIX));
 	builder_init_fixed(&b, folder, sizeof folder);
 	builder_fmt(&b, "child/%s/", hash);
 	MUST(builder_status(&b) == ST_OK);
-	while (*n < most) {
-		struct child c = {0};
-
-		st = view_list(&tokens, builder_span(&b), span_of(NULL, 0), 1, take_child, &c, err);
-		if (st != ST_OK)
-			return st;
-		if (!c.found) {
-			*done = true;
-			break;
-		}
-		st = token_revoke(&tokens, c.hash, err);
-		if (st == ST_NOT_FOUND) {
-			builder_init_fixed(&l, link, sizeof link);
-			builder_fmt(&l, "child/%s/%s", hash, c.hash);
-			st = view_delete(&tokens, builder_span(&l), err);
-		}
-		if (st != ST_OK)
-			return st;
-		*n += 5;
-	}
-	if (!*done)
-		return ST_OK;
-	builder_init_fixed(&l, link, sizeof link);
-	builder_fmt(&l, CUBBYHOLE_PREFIX "%s/", hash);
+	view_below(&links, &tokens, builder_span(&b));
+	st = slice_children(&tokens, &links, most, n, done, err);
+	if (st != ST_OK || !*done)
+		return st;
+	builder_init_fixed(&b, folder, sizeof folder);
+	builder_fmt(&b, CUBBYHOLE_PREFIX "%s/", hash);
+	MUST(builder_status(&b) == ST_OK);
 	*done = false;
-	return slice_prefix(t, builder_span(&l), most, n, done, err);
+	return slice_prefix(t, builder_span(&b), most, n, done, err);
 }
 
 enum status purge_slice(struct txn *t, size_t most, size_t *ret_n, struct err *err)
 {
 	struct view v;
-	struct span mark, arg;
+	struct span mark, record;
 	uint8_t own[STORAGE_KEY_MAX], prefix[VIEW_PREFIX_MAX];
 	char hash[TOKEN_HASH_LEN + 1];
 	struct builder b;
@@ -166,12 +166,15 @@ enum status purge_slice(struct txn *t, size_t most, size_t *ret_n, struct err *e
 		return st;
 	memcpy(own, mark.p, mark.n);
 	mark = span_of(own, mark.n);
-	if (span_starts(mark, span_str("prefix/"))) {
-		arg = span_from(mark, strlen("prefix/"));
-		builder_init_fixed(&b, prefix, sizeof prefix - 1);
-		st = builder_unhex(&b, arg);
-		if (st == ST_OK && b.n > 0)
-			st = slice_prefix(t, builder_span(&b), most, &n, &done, err);
+	/* Anybody who can write to the storage can make a name; that its record opens says that it is ours. */
+	st = view_get(&v, mark, &record, err);
+	if (st != ST_OK)
+		return st;
+	builder_init_fixed(&b, prefix, sizeof prefix - 1);
+	if (span_starts(mark, span_str("prefix/")) &&
+	    builder_unhex(&b, span_from(mark, strlen("prefix/"))) == ST_OK && b.n > 0 &&
+	    prefix[b.n - 1] == '/') {
+		st = slice_prefix(t, builder_span(&b), most, &n, &done, err);
 	} else if (span_starts(mark, span_str("token/")) &&
 	           span_cstr(span_from(mark, strlen("token/")), hash, sizeof hash) == ST_OK) {
 		st = slice_token(t, hash, most, &n, &done, err);

@@ -231,7 +231,11 @@ enum status token_by_accessor(const struct view *view, struct span accessor,
 	    strchr(text, '/') != NULL)
 		return ST_NOT_FOUND;
 	st = view_get(view, path_of(&p, "accessor/", text, NULL), &hash, err);
-	return st == ST_OK ? span_cstr(hash, ret, TOKEN_HASH_LEN + 1) : st;
+	if (st != ST_OK)
+		return st;
+	if (hash.n != TOKEN_HASH_LEN || span_cstr(hash, ret, TOKEN_HASH_LEN + 1) != ST_OK)
+		return err_set(err, ST_CORRUPT, "the record of an accessor is damaged");
+	return ST_OK;
 }
 
 /* ---- creating and changing ---- */
@@ -398,51 +402,57 @@ enum status token_use(const struct view *view, const struct token *t, int64_t *r
 	return st;
 }
 
-struct first_name {
-	char text[TOKEN_HASH_LEN + 1];
-	bool found;
+/* A link in the order of expiry: below "expiry/", 16 hex digits of time, a slash, the token's hash. */
+struct expiry {
+	int64_t at_ns;
+	char hash[TOKEN_HASH_LEN + 1];
+	struct span path; /* below "expiry/"; looks at own */
+	uint8_t own[STORAGE_KEY_MAX];
 };
 
-static enum status take_first(void *arg, struct span name)
+/* The storage may hold a name that we never made: it is due at once, and nobody's. */
+static void read_expiry(struct expiry *e)
 {
-	struct first_name *f = arg;
+	struct cursor c = cursor_of(e->path);
+	char time[17];
+	struct span digits;
+	uint8_t be[8], slash;
+	struct builder b;
 
-	if (name.n > 0 && name.p[name.n - 1] == '/')
-		name.n--;
-	f->found = span_cstr(name, f->text, sizeof f->text) == ST_OK;
-	return ST_OK;
+	e->at_ns = 0;
+	e->hash[0] = 0;
+	builder_init_fixed(&b, be, sizeof be);
+	if (e->path.n != sizeof time + TOKEN_HASH_LEN || cursor_span(&c, 16, &digits) != ST_OK ||
+	    builder_unhex(&b, digits) != ST_OK || cursor_u8(&c, &slash) != ST_OK || slash != '/' ||
+	    span_cstr(span_from(e->path, sizeof time), e->hash, sizeof e->hash) != ST_OK)
+		return;
+	c = cursor_of(builder_span(&b));
+	MUST(get_i64(&c, &e->at_ns) == ST_OK);
 }
 
-static enum status first_expiry(const struct view *view, int64_t *ret_ns, char *ret_hash,
-                                struct err *err)
+static enum status first_expiry(const struct view *view, struct expiry *ret, struct err *err)
 {
-	struct first_name time = {0}, hash = {0};
-	struct token_path p;
-	enum status st =
-	    view_list(view, span_str("expiry/"), span_of(NULL, 0), 1, take_first, &time, err);
+	struct view links;
+	struct span path;
+	enum status st;
 
+	view_below(&links, view, span_str("expiry/"));
+	st = view_first(&links, &path, err);
 	if (st != ST_OK)
 		return st;
-	if (!time.found)
-		return ST_NOT_FOUND;
-	st = view_list(view, path_of(&p, "expiry/", time.text, ""), span_of(NULL, 0), 1, take_first,
-	               &hash, err);
-	if (st != ST_OK)
-		return st;
-	if (!hash.found)
-		return err_set(err, ST_CORRUPT, "the order of expiring tokens is damaged");
-	*ret_ns = (int64_t)strtoull(time.text, NULL, 16);
-	memcpy(ret_hash, hash.text, sizeof hash.text);
+	memcpy(ret->own, path.p, path.n);
+	ret->path = span_of(ret->own, path.n);
+	read_expiry(ret);
 	return ST_OK;
 }
 
 enum status token_next_expiry(const struct view *view, int64_t *ret_ns, struct err *err)
 {
-	char hash[TOKEN_HASH_LEN + 1];
-	enum status st = first_expiry(view, ret_ns, hash, err);
+	struct expiry e;
+	enum status st = first_expiry(view, &e, err);
 
-	if (st == ST_NOT_FOUND) {
-		*ret_ns = INT64_MAX;
+	if (st == ST_OK || st == ST_NOT_FOUND) {
+		*ret_ns = st == ST_OK ? e.at_ns : INT64_MAX;
 		st = ST_OK;
 	}
 	return st;
@@ -451,22 +461,22 @@ enum status token_next_expiry(const struct view *view, int64_t *ret_ns, struct e
 enum status token_expire(const struct view *view, int64_t now_ns, size_t most, size_t *ret_n,
                          struct err *err)
 {
-	char hash[TOKEN_HASH_LEN + 1];
-	struct token_path p;
-	int64_t at;
+	struct view links;
+	struct expiry e;
 	size_t n = 0;
 	enum status st = ST_OK;
 
+	view_below(&links, view, span_str("expiry/"));
 	while (n < most) {
-		st = first_expiry(view, &at, hash, err);
-		if (st == ST_NOT_FOUND || (st == ST_OK && at > now_ns)) {
+		st = first_expiry(view, &e, err);
+		if (st == ST_NOT_FOUND || (st == ST_OK && e.at_ns > now_ns)) {
 			st = ST_OK;
 			break;
 		}
 		if (st == ST_OK)
-			st = token_revoke(view, hash, err);
+			st = e.hash[0] != 0 ? token_revoke(view, e.hash, err) : ST_NOT_FOUND;
 		if (st == ST_NOT_FOUND) /* a link without its token: take it away all the same */
-			st = view_delete(view, expiry_path(&p, at, hash), err);
+			st = view_delete(&links, e.path, err);
 		if (st != ST_OK)
 			return st;
 		n++;
