@@ -1,4 +1,5 @@
 """The shim between a server and the kernel (tests/powercut/shim.h): its log, and the control page that makes calls fail or die."""
+import functools
 import json
 import mmap
 import os
@@ -25,6 +26,7 @@ def library():
     return harness.BUILD / "tests" / "powercut" / "powercut_shim.so"
 
 
+@functools.cache
 def preload():
     """What LD_PRELOAD must say: a sanitizer's own library has to come first."""
     told = subprocess.run(["ldd", harness.BUILD / "keyturnd"], check=True, capture_output=True, text=True).stdout
