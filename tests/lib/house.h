@@ -1,0 +1,89 @@
+/*
+ * All of the server but http: a store in memory that can fail, the writer's thread, seal, sys and gate, and one event loop on a thread of its
+ * own; for tests of the gate and the dialects.  The clock is set by hand.
+ */
+#ifndef LIB_HOUSE_H
+#define LIB_HOUSE_H
+
+#include <pthread.h>
+
+#include "core/gate.h"
+#include "core/sys.h"
+#include "lib/faultstore.h"
+
+/* One loop: a thread that runs what is posted, and ends its turn when nothing is left. */
+struct house_loop {
+	struct loop loop; /* first member */
+	pthread_mutex_t lock;
+	pthread_cond_t more;
+	struct task *first, **last;
+	bool ending;
+	pthread_t thread;
+};
+
+struct house {
+	struct storage *store; /* a faultstore */
+	struct clock_manual clock;
+	struct slots *slots;
+	struct readers *readers;
+	struct writer *writer;
+	struct seal *seal;
+	struct sched *sched;
+	struct audit *audit;
+	struct metrics *metrics;
+	struct sys *sys;
+	struct gate *gate;
+	struct house_loop loop;
+	char root[64], share[128]; /* after house_open */
+	/* of the last house_ask; texts end in NUL */
+	struct builder data, auth;
+	char text[ERR_TEXT_MAX];
+};
+
+/* setup of a test group: guarded memory, no log. */
+int house_process(void **state);
+
+/* house_new(audit_file): a store not initialised yet; audit_file: a file device writes there, NULL: none.  house_open: initialise with one share and
+ * unseal.  house_free: a clean stop. */
+struct house *house_new(const char *audit_file);
+void house_open(struct house *h);
+void house_free(struct house **h);
+
+/*
+ * One request.  path may begin with the query's parameters behind a '?', not escaped; body: JSON or NULL; token "": none.  house_ask waits and gives the
+ * status of the answer; house_send does not wait, house_wait gives the status later.
+ */
+struct house_call;
+struct house_call *house_send(struct house *h, enum verb verb, const char *path, const char *token,
+                              const char *body);
+enum status house_wait(struct house *h, struct house_call **c);
+enum status house_ask(struct house *h, enum verb verb, const char *path, const char *token,
+                      const char *body);
+/* house_member(text, name, buf, cap): a string among the members of the JSON object `text`. */
+void house_member(const struct builder *text, const char *name, char *buf, size_t cap);
+/* house_token(h, body, buf): auth/token/create by the root token. */
+void house_token(struct house *h, const char *body, char buf[static 64]);
+/* house_policy(h, name, path, capabilities): one rule, e.g. "read\",\"list". */
+void house_policy(struct house *h, const char *name, const char *path, const char *capabilities);
+
+/* house_on_loop(h, fn, arg): fn on the loop's thread, waited for. */
+void house_on_loop(struct house *h, void (*fn)(void *arg), void *arg);
+/* house_flush(h): the loop has handed over, or answered, what was sent before. */
+void house_flush(struct house *h);
+/* house_hold(h): the writer stands still until house_release: what is sent meanwhile comes into one group. */
+void house_hold(struct house *h);
+void house_release(struct house *h);
+/* house_settle(h): what was due at the clock's time is done.  house_later(h, s): s seconds later, and settled. */
+void house_settle(struct house *h);
+void house_later(struct house *h, int64_t seconds);
+
+/* fn in a transaction of the writer; its status after the commit. */
+enum status house_write(struct house *h,
+                        enum status (*fn)(void *arg, struct txn *t, struct err *err), void *arg);
+/* fn alone on the writer's thread, as a control job, t being NULL. */
+enum status house_control(struct house *h,
+                          enum status (*fn)(void *arg, struct txn *t, struct err *err), void *arg);
+/* house_fail_commit(h, how): the next commit. */
+void house_fail_commit(struct house *h, enum faultstore_commit how);
+
+#endif
