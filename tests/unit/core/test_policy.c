@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "core/policy.h"
+#include "lib/slow_policy.h"
 
 /* The linker leads the modules' allocations here (--wrap); `allowed` counts down to the one that fails. */
 static int allowed = -1;
@@ -787,136 +788,7 @@ static void every_allocation_may_fail(void **state)
 	policy_unref(&p);
 }
 
-/*
- * The same questions answered slowly: patterns are strings, matched character by character, and all that match are
- * compared with each other.
- */
-#define SLOW_MAX 24
-
-struct slow_rule {
-	char pattern[32];
-	uint32_t capabilities;
-};
-
-struct slow {
-	struct slow_rule rules[SLOW_MAX];
-	size_t n;
-};
-
-static bool at_plus(const char *pattern, const char *at)
-{
-	return *at == '+' && (at == pattern || at[-1] == '/') && (at[1] == '/' || at[1] == '\0');
-}
-
-static size_t pluses(const char *pattern)
-{
-	size_t n = 0;
-
-	for (const char *c = pattern; *c != '\0'; c++)
-		n += at_plus(pattern, c);
-	return n;
-}
-
-static bool has_star(const char *pattern)
-{
-	size_t n = strlen(pattern);
-
-	return n > 0 && pattern[n - 1] == '*';
-}
-
-static bool slow_matches(const char *pattern, const char *at, const char *path)
-{
-	if (at_plus(pattern, at)) {
-		while (*path != '\0' && *path != '/')
-			path++;
-		return slow_matches(pattern, at + 1, path);
-	}
-	if (*at == '*' && at[1] == '\0')
-		return true;
-	if (*at == '\0' || *path == '\0')
-		return *at == *path;
-	return *at == *path && slow_matches(pattern, at + 1, path + 1);
-}
-
-static size_t first_wildcard(const char *pattern)
-{
-	const char *c = pattern;
-
-	while (*c != '\0' && !at_plus(pattern, c) && !(*c == '*' && c[1] == '\0'))
-		c++;
-	return (size_t)(c - pattern);
-}
-
-/* The documented five steps. */
-static bool slow_better(const char *a, const char *b)
-{
-	size_t length_a = strlen(a) - has_star(a), length_b = strlen(b) - has_star(b);
-
-	if (first_wildcard(a) != first_wildcard(b))
-		return first_wildcard(a) > first_wildcard(b);
-	if (has_star(a) != has_star(b))
-		return !has_star(a);
-	if (pluses(a) != pluses(b))
-		return pluses(a) < pluses(b);
-	if (length_a != length_b)
-		return length_a > length_b;
-	return strcmp(a, b) > 0;
-}
-
-static const struct slow_rule *slow_exact(const struct slow *s, const char *path)
-{
-	for (size_t i = 0; i < s->n; i++) {
-		const char *pattern = s->rules[i].pattern;
-
-		if (pluses(pattern) == 0 && !has_star(pattern) && strcmp(pattern, path) == 0)
-			return &s->rules[i];
-	}
-	return NULL;
-}
-
-static const struct slow_rule *slow_best(const struct slow *s, const char *path)
-{
-	const struct slow_rule *best = NULL;
-
-	for (size_t i = 0; i < s->n; i++) {
-		const char *pattern = s->rules[i].pattern;
-
-		if ((pluses(pattern) > 0 || has_star(pattern)) &&
-		    slow_matches(pattern, pattern, path) &&
-		    (best == NULL || slow_better(pattern, best->pattern)))
-			best = &s->rules[i];
-	}
-	return best;
-}
-
-static uint32_t slow_capabilities(const struct slow *s, const char *path)
-{
-	const struct slow_rule *found[4] = {NULL};
-	char bare[64];
-	size_t n = strlen(path);
-
-	(void)snprintf(bare, sizeof(bare), "%s", path);
-	if (n == 0 || path[n - 1] != '/') {
-		found[0] = slow_exact(s, path);
-		if (found[0] == NULL)
-			found[0] = slow_best(s, path);
-		return found[0] == NULL ? 0 : found[0]->capabilities;
-	}
-	bare[n - 1] = '\0';
-	found[0] = slow_exact(s, path);
-	found[1] = slow_exact(s, bare);
-	found[2] = found[0] == NULL && found[1] == NULL ? slow_best(s, path) : NULL;
-	found[3] = found[1] == NULL ? slow_best(s, bare) : NULL;
-	for (int i = 0; i < 4; i++) {
-		if (found[i] != NULL && (found[i]->capabilities & CAP_DENY))
-			return CAP_DENY;
-	}
-	for (int i = 0; i < 4; i++) {
-		if (found[i] != NULL)
-			return found[i]->capabilities;
-	}
-	return 0;
-}
+/* ---- against the slow reference ---- */
 
 static uint32_t seed = 20260102;
 
@@ -939,24 +811,7 @@ static void random_text(char *out, size_t cap, const char *const *segments, uint
 		(void)snprintf(out + at, cap - at, "/");
 }
 
-static void slow_add(struct slow *s, const char *pattern, uint32_t capabilities)
-{
-	struct slow_rule *r = NULL;
-
-	for (size_t i = 0; i < s->n; i++) {
-		if (strcmp(s->rules[i].pattern, pattern) == 0)
-			r = &s->rules[i];
-	}
-	if (r == NULL) {
-		r = &s->rules[s->n++];
-		(void)snprintf(r->pattern, sizeof(r->pattern), "%s", pattern);
-	}
-	r->capabilities |= capabilities;
-	if (r->capabilities & CAP_DENY)
-		r->capabilities = CAP_DENY;
-}
-
-static void random_stanza(struct slow *s, struct builder *text)
+static void random_stanza(struct slow_policy *s, struct builder *text)
 {
 	static const char *const segments[] = {"a", "b", "ab", "+", "+", "a+"};
 	static const enum capability some[] = {CAP_CREATE, CAP_READ, CAP_LIST,
@@ -979,16 +834,16 @@ static void random_stanza(struct slow *s, struct builder *text)
 	for (size_t i = 0; i < n; i++)
 		builder_fmt(text, "\"%s\",", names[i]);
 	builder_str(text, "] }\n");
-	slow_add(s, pattern, capabilities);
+	slow_policy_add(s, pattern, capabilities);
 }
 
-static struct acl *random_acl(struct slow *s)
+static struct acl *random_acl(struct slow_policy *s)
 {
 	struct policy *policies[3] = {NULL};
 	struct acl *a = NULL;
 	size_t n = 1 + pick(3);
 
-	*s = (struct slow){0};
+	*s = (struct slow_policy){0};
 	for (size_t i = 0; i < n; i++) {
 		struct builder text = {0};
 
@@ -1005,9 +860,9 @@ static struct acl *random_acl(struct slow *s)
 	return a;
 }
 
-static void compare(const struct acl *a, const struct slow *s, const char *path)
+static void compare(const struct acl *a, const struct slow_policy *s, const char *path)
 {
-	uint32_t want = slow_capabilities(s, path);
+	uint32_t want = slow_policy_capabilities(s, path);
 	char folder[80];
 	struct acl_verdict v;
 
@@ -1021,7 +876,7 @@ static void compare(const struct acl *a, const struct slow *s, const char *path)
 	assert_int_equal(v.sudo, (want & CAP_SUDO) != 0);
 	(void)snprintf(folder, sizeof(folder), "%s%s", path,
 	               path[strlen(path) - 1] == '/' ? "" : "/");
-	want = slow_capabilities(s, folder);
+	want = slow_policy_capabilities(s, folder);
 	acl_check(a, span_str(path), CAP_LIST, NULL, &v);
 	assert_int_equal(v.allowed, (want & CAP_LIST) != 0);
 	acl_check(a, span_str(path), CAP_SCAN, NULL, &v);
@@ -1033,7 +888,7 @@ static void fast_and_slow_agree(void **state)
 	static const char *const segments[] = {"a", "b", "ab", "abc", "+", "a+", "c"};
 
 	for (int round = 0; round < 1500; round++) {
-		struct slow s;
+		struct slow_policy s;
 		struct acl *a = random_acl(&s);
 
 		for (int i = 0; i < 60; i++) {
