@@ -315,16 +315,24 @@ CASE(damaged_records_are_named)
 	    "\",\"type\":\"kv\",\"accessor\":\"x\",\"description\":\"\",\"version\":\"\","
 	    "\"default_lease_ttl\":0}",
 	};
+	static const char uuid[] = "01234567-0123-0123-0123-0123456789ab";
 	const struct mounts *again = NULL;
 
 	(void)m;
 	for (size_t i = 0; i < sizeof damaged / sizeof *damaged; i++) {
-		assert_int_equal(view_put(v, span_str("some-uuid"), span_str(damaged[i]), err),
-		                 ST_OK);
+		assert_int_equal(view_put(v, span_str(uuid), span_str(damaged[i]), err), ST_OK);
 		assert_int_equal(mounts_load(v, builtin, 2, &again, err), ST_CORRUPT);
-		assert_non_null(strstr(err->text, "some-uuid"));
+		assert_non_null(strstr(err->text, uuid));
 		assert_null(again);
 	}
+	assert_int_equal(
+	    view_put(v, span_str(uuid),
+	             span_str("{\"path\":\"a/\",\"type\":\"kv\",\"accessor\":\"x\",\"description\":"
+	                      "\"\",\"version\":\"\",\"default_lease_ttl\":0,\"max_lease_ttl\":0}"),
+	             err),
+	    ST_OK);
+	assert_int_equal(mounts_load(v, builtin, 2, &again, err), ST_OK);
+	mounts_unref(&again);
 }
 
 static void which_engines_there_are(void **state)
