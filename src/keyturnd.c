@@ -682,10 +682,10 @@ static enum status run(struct daemon *d, struct err *err)
 	sigaddset(&signals, SIGTERM);
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	st = writer_start(d->writer, err);
+	if (st == ST_OK && d->options.dev)
+		st = dev_start(d, err); /* before anybody is answered */
 	if (st == ST_OK)
 		st = server_start(d->server, err);
-	if (st == ST_OK && d->options.dev)
-		st = dev_start(d, err);
 	if (st == ST_OK)
 		st = write_pid(d->config->pid_file, err);
 	if (st == ST_OK) {

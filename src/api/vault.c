@@ -6,9 +6,12 @@
  */
 #include "api/vault.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+#include "base/utf8.h"
 
 #define PREFIX "/v1/"
 /* A connection keeps what a usual request needs, and gives back what an unusual one took. */
@@ -23,6 +26,9 @@ struct vault_state {
 };
 
 /* ---- answers ---- */
+
+/* Taken before a request is carried out, so that what became of it can be told in any case. */
+#define ERROR_ROOM ((size_t)1 << 10)
 
 static void put_error(struct exchange *x, unsigned status, const char *text)
 {
@@ -40,6 +46,8 @@ static void put_error(struct exchange *x, unsigned status, const char *text)
 	json_end_array(&w);
 	json_end_object(&w);
 	builder_u8(&x->body_out, '\n');
+	if (builder_status(&x->body_out) != ST_OK)
+		exchange_reset(x); /* better no text than half of one */
 }
 
 static void refuse(struct exchange *x, unsigned status, const char *text)
@@ -98,9 +106,19 @@ static void put_envelope(struct exchange *x, const struct gate_call *call)
 	builder_str(b, "}\n");
 }
 
-static void put_answer(struct exchange *x, const struct gate_call *call)
+/* The data as it is becomes the body: shares of a new store need no memory any more. */
+static void put_bare(struct exchange *x, struct answer *a)
 {
-	const struct answer *a = &call->ans;
+	struct builder b = x->body_out;
+
+	x->body_out = a->data;
+	a->data = b;
+	builder_u8(&x->body_out, '\n');
+}
+
+static void put_answer(struct exchange *x, struct gate_call *call)
+{
+	struct answer *a = &call->ans;
 
 	exchange_reset(x);
 	x->content_type = "application/json";
@@ -119,8 +137,7 @@ static void put_answer(struct exchange *x, const struct gate_call *call)
 		builder_add(&x->body_out, builder_span(&a->data));
 		break;
 	case ANSWER_BARE:
-		builder_add(&x->body_out, builder_span(&a->data));
-		builder_u8(&x->body_out, '\n');
+		put_bare(x, a);
 		break;
 	case ANSWER_DATA:
 	case ANSWER_DATA_TOP:
@@ -142,18 +159,34 @@ static void give_back(struct vault_state *s)
 	s->call.req.data = NULL;
 }
 
+/* It was carried out, and the answer cannot be written. */
+static void put_no_answer(struct exchange *x, const struct gate_call *call, enum status why)
+{
+	const char *made = gate_changed(call) ? "the change was made, but " : "";
+	char text[96];
+
+	(void)snprintf(text, sizeof text, "%s%s", made,
+	               why == ST_LIMIT ? "the answer is too large"
+	                               : "there is no memory for the answer");
+	put_error(x, http_status(why == ST_LIMIT ? ST_IO : why), text);
+}
+
 static void call_done(struct gate_call *call)
 {
 	struct exchange *x = call->owner;
 	const struct answer *a = &call->ans;
+	enum status st;
 
 	if (a->status == ST_OK)
 		put_answer(x, call);
 	else
 		put_error(x, http_status(a->status),
 		          a->status == ST_NOT_FOUND ? "" : err_text(&a->err, a->status));
-	if (builder_status(&x->body_out) != ST_OK)
-		put_error(x, 500, "the answer is too large");
+	st = builder_status(&x->body_out);
+	if (st == ST_OK && a->status == ST_OK)
+		st = builder_status(&a->warnings);
+	if (st != ST_OK)
+		put_no_answer(x, call, st);
 	give_back(x->state);
 	x->finish(x);
 }
@@ -173,7 +206,7 @@ static struct vault_state *state_of(struct exchange *x)
 		x->state = s;
 	}
 	give_back(s);
-	return s;
+	return builder_room(&x->body_out, ERROR_ROOM) != NULL ? s : NULL;
 }
 
 static void forget(struct exchange *x)
@@ -224,7 +257,7 @@ static enum status decode_query(struct span raw, struct builder *to, struct span
 	if (builder_status(to) != ST_OK)
 		return ST_LIMIT;
 	*ret = span_of(to->p + at, to->n - at);
-	return span_is_utf8(*ret) ? ST_OK : ST_INVALID;
+	return utf8_valid(*ret) ? ST_OK : ST_INVALID;
 }
 
 static enum status parse_query(struct vault_state *s, struct span raw)
@@ -236,7 +269,7 @@ static enum status parse_query(struct vault_state *s, struct span raw)
 	r->n_query = 0;
 	builder_reset(b);
 	if (raw.n > 0 && builder_room(b, raw.n) == NULL)
-		return ST_LIMIT;
+		return builder_status(b);
 	while (raw.n > 0) {
 		const uint8_t *amp = memchr(raw.p, '&', raw.n);
 		struct span pair = span_of(raw.p, amp != NULL ? (size_t)(amp - raw.p) : raw.n);
@@ -376,8 +409,11 @@ static void handle(struct api *api, struct exchange *x)
 		refuse(x, 404, "no handler for route \"\". route entry not found.");
 		return;
 	}
-	if (parse_query(s, x->query) != ST_OK) {
-		refuse(x, 400, "the query is malformed, or has too many parameters");
+	st = parse_query(s, x->query);
+	if (st != ST_OK) {
+		refuse(x, http_status(st),
+		       st == ST_NOMEM ? "out of memory"
+		                      : "the query is malformed, or has too many parameters");
 		return;
 	}
 	st = verb_of(x->method, r, &r->verb, &err);

@@ -62,45 +62,6 @@ enum status span_cstr(struct span s, char *buf, size_t cap)
 	return ST_OK;
 }
 
-/* The least and the most second byte after a lead byte; 0, 0 where no character begins (RFC 3629 section 4). */
-static void second_byte(uint8_t lead, uint8_t *ret_min, uint8_t *ret_max)
-{
-	*ret_min = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
-	*ret_max = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
-	if (lead < 0xc2 || lead > 0xf4)
-		*ret_min = *ret_max = 0;
-}
-
-size_t span_utf8_char(struct span s)
-{
-	uint8_t min, max;
-
-	if (s.n == 0)
-		return 0;
-	if (s.p[0] < 0x80)
-		return 1;
-	size_t n = s.p[0] < 0xe0 ? 2 : s.p[0] < 0xf0 ? 3 : 4;
-	second_byte(s.p[0], &min, &max);
-	if (s.n < n || max == 0 || s.p[1] < min || s.p[1] > max)
-		return 0;
-	for (size_t i = 2; i < n; i++) {
-		if ((s.p[i] & 0xc0) != 0x80)
-			return 0;
-	}
-	return n;
-}
-
-bool span_is_utf8(struct span s)
-{
-	while (s.n > 0) {
-		size_t n = span_utf8_char(s);
-		if (n == 0)
-			return false;
-		s = span_from(s, n);
-	}
-	return true;
-}
-
 bool size_add(size_t a, size_t b, size_t *ret)
 {
 	size_t sum;

@@ -32,10 +32,6 @@ struct span span_from(struct span s, size_t at);
 /* span_cstr(s, buf, cap): copy s and a NUL into buf; ST_LIMIT when it does not fit, ST_INVALID when s holds a NUL. */
 MUST_USE enum status span_cstr(struct span s, char *buf, size_t cap);
 
-/* span_utf8_char(s): the length of the UTF-8 character (RFC 3629) that s begins with; 0 when it begins with none or is empty.
- * span_is_utf8(s): s is nothing but such characters. */
-size_t span_utf8_char(struct span s);
-bool span_is_utf8(struct span s);
 
 /* Checked arithmetic: false, and *ret untouched, when the result does not fit. */
 MUST_USE bool size_add(size_t a, size_t b, size_t *ret);

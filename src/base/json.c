@@ -4,6 +4,7 @@
  * container around it, so the values themselves are the stack.
  */
 #include "base/json.h"
+#include "base/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -73,31 +74,6 @@ static enum status hex4(const struct reader *r, const uint8_t *p, uint32_t *ret)
 	return ST_OK;
 }
 
-/* encode(code, out): code as UTF-8 at out; returns its length. */
-static size_t encode(uint32_t code, uint8_t *out)
-{
-	if (code < 0x80) {
-		out[0] = (uint8_t)code;
-		return 1;
-	}
-	if (code < 0x800) {
-		out[0] = (uint8_t)(0xc0 | code >> 6);
-		out[1] = (uint8_t)(0x80 | (code & 0x3f));
-		return 2;
-	}
-	if (code < 0x10000) {
-		out[0] = (uint8_t)(0xe0 | code >> 12);
-		out[1] = (uint8_t)(0x80 | (code >> 6 & 0x3f));
-		out[2] = (uint8_t)(0x80 | (code & 0x3f));
-		return 3;
-	}
-	out[0] = (uint8_t)(0xf0 | code >> 18);
-	out[1] = (uint8_t)(0x80 | (code >> 12 & 0x3f));
-	out[2] = (uint8_t)(0x80 | (code >> 6 & 0x3f));
-	out[3] = (uint8_t)(0x80 | (code & 0x3f));
-	return 4;
-}
-
 /* low_surrogate(r, p, ret): the escape of a low surrogate at p, which must follow the high one at `high`. */
 static enum status low_surrogate(const struct reader *r, const uint8_t *high, const uint8_t *p,
                                  uint32_t *ret)
@@ -137,7 +113,7 @@ static enum status unescape_unicode(const struct reader *r, uint8_t **src, uint8
 		p += 6;
 	}
 	*src = p;
-	*dst += encode(code, *dst);
+	*dst += utf8_encode(code, *dst);
 	return ST_OK;
 }
 
@@ -177,7 +153,7 @@ static enum status refuse_utf8(const struct reader *r, const uint8_t *p)
 static enum status move_run(const struct reader *r, uint8_t **src, uint8_t **dst)
 {
 	struct span rest = span_of(*src, (size_t)(r->end - *src));
-	size_t n = **src < 0x80 ? json_plain(rest) : span_utf8_char(rest);
+	size_t n = **src < 0x80 ? json_plain(rest) : utf8_length(rest);
 
 	if (n == 0)
 		return **src < 0x80 ? refuse(r, *src, "control character in a string")

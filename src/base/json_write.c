@@ -1,4 +1,5 @@
 #include "base/json.h"
+#include "base/utf8.h"
 
 #include <string.h>
 
@@ -67,7 +68,7 @@ static size_t put_special(struct builder *b, struct span s)
 		escape_ascii(b, s.p[0]);
 		return 1;
 	}
-	size_t n = span_utf8_char(s);
+	size_t n = utf8_length(s);
 	if (n == 0) {
 		builder_str(b, "\xef\xbf\xbd"); /* U+FFFD */
 		return 1;

@@ -1,31 +1,42 @@
 #include "base/utf8.h"
 
+/* The least and the most second byte after a lead byte; 0, 0 where no character begins (RFC 3629 section 4). */
+static void second_byte(uint8_t lead, uint8_t *ret_min, uint8_t *ret_max)
+{
+	*ret_min = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
+	*ret_max = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
+	if (lead < 0xc2 || lead > 0xf4)
+		*ret_min = *ret_max = 0;
+}
+
 size_t utf8_length(struct span s)
 {
-	static const struct {
-		uint8_t first_min, first_max, second_min, second_max;
-		size_t n;
-	} forms[] = {
-	    {0x00, 0x7f, 0, 0, 1},       {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
-	    {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
-	    {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
-	};
+	uint8_t min, max;
 
-	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
-		if (s.p[0] < forms[i].first_min || s.p[0] > forms[i].first_max)
-			continue;
-		if (forms[i].n > s.n)
+	if (s.n == 0)
+		return 0;
+	if (s.p[0] < 0x80)
+		return 1;
+	size_t n = s.p[0] < 0xe0 ? 2 : s.p[0] < 0xf0 ? 3 : 4;
+	second_byte(s.p[0], &min, &max);
+	if (s.n < n || max == 0 || s.p[1] < min || s.p[1] > max)
+		return 0;
+	for (size_t i = 2; i < n; i++) {
+		if ((s.p[i] & 0xc0) != 0x80)
 			return 0;
-		if (forms[i].n > 1 &&
-		    (s.p[1] < forms[i].second_min || s.p[1] > forms[i].second_max))
-			return 0;
-		for (size_t k = 2; k < forms[i].n; k++) {
-			if ((s.p[k] & 0xc0) != 0x80)
-				return 0;
-		}
-		return forms[i].n;
 	}
-	return 0;
+	return n;
+}
+
+bool utf8_valid(struct span s)
+{
+	while (s.n > 0) {
+		size_t n = utf8_length(s);
+		if (n == 0)
+			return false;
+		s = span_from(s, n);
+	}
+	return true;
 }
 
 size_t utf8_encode(uint32_t code, uint8_t out[static 4])

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/utf8.h"
 #include "core/audit.h"
 #include "fuzz.h"
 #include "lib/solo.h"
@@ -147,10 +148,10 @@ static void make_request(struct input *in, struct request *r)
 	    json_root(&in->body_doc)->type == JSON_OBJECT)
 		r->data = json_root(&in->body_doc);
 	in->excused = in->excused || named_canary(r->data);
-	if (in->name.n > 0 && span_is_utf8(in->name)) {
+	if (in->name.n > 0 && utf8_valid(in->name)) {
 		r->query[0].name = in->name;
 		r->query[0].value =
-		    span_is_utf8(in->value) && in->value.n > 0 ? in->value : span_str(CANARY);
+		    utf8_valid(in->value) && in->value.n > 0 ? in->value : span_str(CANARY);
 		r->n_query = 1;
 	}
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/hcl.h"
+#include "base/utf8.h"
 #include "base/json.h"
 #include "fuzz.h"
 
@@ -28,7 +29,7 @@ static void check_place(const struct place *p, unsigned line, unsigned column)
 static void dump(struct builder *b, const struct hcl_value *v, const struct place *p,
                  unsigned depth)
 {
-	MUST(v->type <= HCL_OBJECT && depth <= DEPTH_MAX && span_is_utf8(v->text));
+	MUST(v->type <= HCL_OBJECT && depth <= DEPTH_MAX && utf8_valid(v->text));
 	if (p != NULL)
 		check_place(p, v->line, v->column);
 	builder_u8(b, (uint8_t)v->type);
@@ -41,7 +42,7 @@ static void dump(struct builder *b, const struct hcl_value *v, const struct plac
 
 		if (p != NULL)
 			check_place(p, item->line, item->column);
-		MUST(span_is_utf8(item->key));
+		MUST(utf8_valid(item->key));
 		builder_lv(b, item->key);
 		builder_u32(b, (uint32_t)item->n_labels);
 		for (size_t k = 0; k < item->n_labels; k++)
@@ -173,7 +174,7 @@ static enum status visit(void *arg, const struct span *labels, const struct hcl_
 	(void)err;
 	MUST(body->type == HCL_OBJECT);
 	for (size_t i = 0; i < n; i++)
-		MUST(span_is_utf8(labels[i]));
+		MUST(utf8_valid(labels[i]));
 	return ST_OK;
 }
 

@@ -11,6 +11,7 @@
 
 #include "../unit/base/json_oracle.h"
 #include "base/json.h"
+#include "base/utf8.h"
 #include "fuzz.h"
 
 /* Everything that a tree says, as bytes; numbers as text. */
@@ -23,7 +24,7 @@ static uint32_t dump(struct builder *b, const struct json_value *v, unsigned dep
 	builder_u8(b, (uint8_t)v->type);
 	builder_lv(b, v->name);
 	builder_lv(b, v->text);
-	MUST(span_is_utf8(v->name) && span_is_utf8(v->text));
+	MUST(utf8_valid(v->name) && utf8_valid(v->text));
 	if (v->type == JSON_ARRAY || v->type == JSON_OBJECT) {
 		builder_u32(b, v->count);
 		for (uint32_t i = 0; i < v->count; i++, m = json_next(m)) {
@@ -127,7 +128,7 @@ static void write(struct builder *b, const struct json_value *root)
 
 	json_writer_init(&w, b);
 	json_copy(&w, root);
-	MUST(builder_status(b) == ST_OK && span_is_utf8(builder_span(b)));
+	MUST(builder_status(b) == ST_OK && utf8_valid(builder_span(b)));
 }
 
 static void check_written(const struct json_value *root, struct builder *tree)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/message.h"
+#include "base/utf8.h"
 #include "fuzz.h"
 
 static int hex(uint8_t c)
@@ -47,7 +48,7 @@ static bool slow_good(struct span s)
 {
 	size_t segments = 1, start = 0;
 
-	if (s.n == 0 || s.n > PATH_MAX_LEN || !span_is_utf8(s))
+	if (s.n == 0 || s.n > PATH_MAX_LEN || !utf8_valid(s))
 		return false;
 	for (size_t i = 0; i < s.n; i++)
 		if (s.p[i] < 0x20 || s.p[i] == 0x7f)

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/bytes.h"
+#include "base/utf8.h"
 
 /*
  * The linker sends the allocations of our objects here (see meson.build): they are counted, one can fail, and each block must be
@@ -218,18 +219,18 @@ static void utf8_characters(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
-		assert_int_equal(span_utf8_char(span_str(good[i])), strlen(good[i]));
-		assert_true(span_is_utf8(span_str(good[i])));
+		assert_int_equal(utf8_length(span_str(good[i])), strlen(good[i]));
+		assert_true(utf8_valid(span_str(good[i])));
 	}
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		assert_int_equal(span_utf8_char(span_str(bad[i])), 0);
-		assert_false(span_is_utf8(span_str(bad[i])));
+		assert_int_equal(utf8_length(span_str(bad[i])), 0);
+		assert_false(utf8_valid(span_str(bad[i])));
 	}
-	assert_int_equal(span_utf8_char(span_of(NULL, 0)), 0);
-	assert_int_equal(span_utf8_char(span_of("\0", 1)), 1);
-	assert_true(span_is_utf8(span_of(NULL, 0)));
-	assert_true(span_is_utf8(span_str("a\xc3\xa9z\xf0\x9f\x98\x80")));
-	assert_false(span_is_utf8(span_str("a\xc3\xa9z\xc3")));
+	assert_int_equal(utf8_length(span_of(NULL, 0)), 0);
+	assert_int_equal(utf8_length(span_of("\0", 1)), 1);
+	assert_true(utf8_valid(span_of(NULL, 0)));
+	assert_true(utf8_valid(span_str("a\xc3\xa9z\xf0\x9f\x98\x80")));
+	assert_false(utf8_valid(span_str("a\xc3\xa9z\xc3")));
 }
 
 static void cursor_reads_big_endian(void **state)
