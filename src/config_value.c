@@ -9,6 +9,14 @@
 
 #include "base/clock.h"
 
+/* A complaint is one line, whatever of the file it shows. */
+static void one_line(char *text)
+{
+	for (; *text != '\0'; text++)
+		if ((unsigned char)*text < 0x20 || *text == 0x7f)
+			*text = ' ';
+}
+
 enum status config_bad(struct config_reader *r, unsigned line, unsigned column, const char *fmt,
                        ...)
 {
@@ -18,6 +26,7 @@ enum status config_bad(struct config_reader *r, unsigned line, unsigned column, 
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
+	one_line(text);
 	r->told = true;
 	return err_set(r->err, ST_INVALID, "%s:%u:%u: %s", r->file, line, column, text);
 }
@@ -44,6 +53,7 @@ enum status config_warn(struct config_reader *r, unsigned line, unsigned column,
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
+	one_line(text);
 	if (asprintf(&warning, "%s:%u:%u: %s", r->file, line, column, text) < 0)
 		return ST_NOMEM;
 	grown = reallocarray(c->warnings, c->n_warnings + 1, sizeof *grown);

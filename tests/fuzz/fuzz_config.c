@@ -70,7 +70,7 @@ static enum status parse(struct span text, enum config_mode mode, struct config 
 		check(*ret);
 	else
 		MUST(*ret == NULL && sscanf(err.text, "x.hcl:%u:%u: ", &line, &column) == 2 &&
-		     line > 0);
+		     line > 0 && strchr(err.text, '\n') == NULL);
 	free(exact);
 	return st;
 }

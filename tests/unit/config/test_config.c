@@ -377,6 +377,12 @@ static void test_lenient(void **state)
 	assert_string_equal(c->warnings[2], "k.hcl:5:1: unknown name \"other\" is ignored");
 	config_free(&c);
 	/* what is known must still be right */
+	/* a name of two lines, told in one */
+	assert_int_equal(
+	    config_parse("k.hcl", span_str(FULL "\"no\\nsuch\" = 1"), CONFIG_LENIENT, &c, &err),
+	    ST_OK);
+	assert_string_equal(c->warnings[0], "k.hcl:3:1: unknown name \"no such\" is ignored");
+	config_free(&c);
 	assert_int_equal(config_parse("k.hcl", span_str(FULL "ui = 7"), CONFIG_LENIENT, &c, &err),
 	                 ST_INVALID);
 	assert_null(c);
