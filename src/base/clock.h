@@ -46,4 +46,8 @@ void duration_short(struct builder *b, int64_t ns);
 void rfc3339(struct builder *b, int64_t wall_ns);
 MUST_USE enum status rfc3339_parse(struct span s, int64_t *ret_wall_ns);
 
+struct json_writer;
+/* rfc3339_put(w, name, wall_ns): the time as a member of a JSON object; null when it is 0. */
+void rfc3339_put(struct json_writer *w, const char *name, int64_t wall_ns);
+
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/json.h"
 
 #define NS_MAX    ((uint64_t)INT64_MAX)
 #define NS_MIN    ((uint64_t)1 << 63) /* magnitude of INT64_MIN */
@@ -444,4 +445,18 @@ enum status rfc3339_parse(struct span s, int64_t *ret_wall_ns)
 		return ST_INVALID;
 	*ret_wall_ns = wall;
 	return ST_OK;
+}
+
+void rfc3339_put(struct json_writer *w, const char *name, int64_t wall_ns)
+{
+	char text[40];
+	struct builder b;
+
+	if (wall_ns == 0) {
+		json_put_null(w, name);
+		return;
+	}
+	builder_init_fixed(&b, text, sizeof text);
+	rfc3339(&b, wall_ns);
+	json_put_string(w, name, builder_span(&b));
 }

@@ -54,16 +54,6 @@ enum status sys_policy_old_list_op(struct op *op)
 	return op->ans->status = builder_status(&op->ans->data);
 }
 
-static void put_time(struct json_writer *w, const char *name, int64_t ns)
-{
-	char text[40];
-	struct builder b;
-
-	builder_init_fixed(&b, text, sizeof text);
-	rfc3339(&b, ns);
-	json_put_string(w, name, builder_span(&b));
-}
-
 static enum status put_policy(struct op *op, const char *member)
 {
 	char buf[POLICY_NAME_MAX];
@@ -86,7 +76,7 @@ static enum status put_policy(struct op *op, const char *member)
 	json_put_bool(&w, "allow_wildcards_in_identity_templates", 0);
 	json_put_bool(&w, "cas_required", 0);
 	if (e != NULL)
-		put_time(&w, "modified", e->modified_ns);
+		rfc3339_put(&w, "modified", e->modified_ns);
 	json_put_string(&w, "name", name);
 	json_put_string(&w, member, text);
 	json_put_uint(&w, "version", e != NULL ? e->version : 0);

@@ -116,20 +116,6 @@ enum status sys_rotate_config_op(struct op *op)
 	return op->ans->status = st;
 }
 
-static void put_time(struct json_writer *w, const char *name, int64_t ns)
-{
-	char text[40];
-	struct builder b;
-
-	if (ns == 0) {
-		json_put_null(w, name);
-		return;
-	}
-	builder_init_fixed(&b, text, sizeof text);
-	rfc3339(&b, ns);
-	json_put_string(w, name, builder_span(&b));
-}
-
 enum status sys_key_status_op(struct op *op)
 {
 	const struct keyring *k = txn_keyring(op->view.txn);
@@ -146,7 +132,7 @@ enum status sys_key_status_op(struct op *op)
 	json_writer_init(&w, &op->ans->data);
 	json_begin_object(&w);
 	json_put_uint(&w, "term", active);
-	put_time(&w, "install_time", info.install_ns);
+	rfc3339_put(&w, "install_time", info.install_ns);
 	json_put_uint(&w, "encryptions", u.encryptions);
 	json_end_object(&w);
 	op->ans->shape = ANSWER_DATA_TOP;
@@ -168,8 +154,8 @@ static enum status put_term(struct op *op, struct json_writer *w, uint32_t numbe
 	json_name(w, name);
 	json_begin_object(w);
 	json_put_cstr(w, "state", term_state_name(info.state));
-	put_time(w, "install_time", info.install_ns);
-	put_time(w, "retire_time", info.retire_ns);
+	rfc3339_put(w, "install_time", info.install_ns);
+	rfc3339_put(w, "retire_time", info.retire_ns);
 	json_put_uint(w, "encryptions", u.encryptions);
 	json_put_uint(w, "records", u.records);
 	json_put_cstr(w, "cause", term_cause_name(info.cause));
