@@ -164,7 +164,13 @@ static enum shim_action decide(const struct call *c)
 {
 	uint32_t n;
 
-	if (control == NULL || !control->armed || !counted(c))
+	if (control == NULL || !control->armed)
+		return SHIM_NOTHING;
+	if (control->fired > 0 && control->then > 0) {
+		control->then--;
+		return SHIM_FAIL_BEFORE;
+	}
+	if (!counted(c))
 		return SHIM_NOTHING;
 	n = ++control->calls;
 	if (control->at == 0 || n < control->at || (n > control->at && !control->forever))

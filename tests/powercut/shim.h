@@ -57,7 +57,7 @@ enum shim_action {
 	SHIM_SHORT = 7, /* half of a write happened and that is what is said; else nothing wrong */
 };
 
-/* The test sets all but calls and fired, armed last. */
+/* The test sets all but calls and fired (then is counted down), armed last. */
 struct shim_control {
 	uint32_t armed;   /* 0: nothing is counted */
 	uint32_t action;  /* enum shim_action */
@@ -67,6 +67,7 @@ struct shim_control {
 	uint32_t calls;   /* so far */
 	uint32_t fired;   /* how often */
 	uint32_t mask;    /* bits 1 << enum shim_call: which calls count */
+	uint32_t then; /* after the first one hit, refuse so many more calls, whichever they are */
 };
 
 #endif
