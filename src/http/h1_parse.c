@@ -90,6 +90,20 @@ static int on_headers_complete(llhttp_t *p)
 	return HPE_PAUSED;
 }
 
+/* A chunk that cannot fit is not waited for.  The last one has no bytes: behind it stand the trailers. */
+static int on_chunk_header(llhttp_t *p)
+{
+	struct h1_head *h = p->data;
+	if (p->content_length > h->chunk_max - h->chunk_body) {
+		refuse(h, 413, "the request body is too large");
+		return HPE_USER;
+	}
+	if (p->content_length > 0)
+		return 0;
+	h->trailer = TRAILER_LINE_BEGINS;
+	return HPE_PAUSED;
+}
+
 static int on_body(llhttp_t *p, const char *at, size_t n)
 {
 	struct h1_head *h = p->data;
@@ -117,6 +131,7 @@ static const llhttp_settings_t settings = {
     .on_header_field = on_field,
     .on_header_value = on_value,
     .on_headers_complete = on_headers_complete,
+    .on_chunk_header = on_chunk_header,
     .on_body = on_body,
     .on_message_complete = on_message_complete,
 };
@@ -445,23 +460,60 @@ enum h1_step h1_head_parse(struct h1_head *h, const struct h1_limits *limits, ui
 	return check_fields(h, buf);
 }
 
+/* llhttp takes folded lines and lines without a name; in the head end_line refuses them. */
+static enum h1_step check_trailers(struct h1_head *h, const uint8_t *buf, size_t n)
+{
+	for (size_t i = 0; i < n && h->trailer != TRAILERS_END; i++) {
+		bool begins = h->trailer == TRAILER_LINE_BEGINS;
+		if (begins && (buf[i] == ' ' || buf[i] == '\t'))
+			return refuse(h, 400, "folded header lines are not accepted");
+		if (begins && buf[i] == ':')
+			return refuse(h, 400, "a header has no name");
+		if (begins && buf[i] == '\r')
+			h->trailer = TRAILERS_END;
+		else
+			h->trailer = buf[i] == '\n' ? TRAILER_LINE_BEGINS : TRAILER_LINE;
+	}
+	return H1_MORE;
+}
+
+/* The parser stops by itself behind the last chunk's size and at the end. */
+static enum h1_step run_chunks(struct h1_head *h, const uint8_t *buf, size_t n, size_t *ret_used)
+{
+	llhttp_t *p = parser_of(h);
+	llhttp_resume(p);
+	llhttp_errno_t e = llhttp_execute(p, (const char *)buf, n);
+	if (e != HPE_OK && e != HPE_PAUSED)
+		return refused_by_parser(h, e);
+	*ret_used = e == HPE_OK ? n : (size_t)((const uint8_t *)llhttp_get_error_pos(p) - buf);
+	return h->chunk_done ? H1_DONE : H1_MORE;
+}
+
+static enum h1_step run_trailers(struct h1_head *h, const uint8_t *buf, size_t n, size_t *ret_used)
+{
+	enum h1_step s = check_trailers(h, buf, n);
+	return s == H1_REFUSED ? s : run_chunks(h, buf, n, ret_used);
+}
+
 enum h1_step h1_chunks(struct h1_head *h, struct builder *sink, size_t max, const uint8_t *buf,
                        size_t n, size_t *ret_used)
 {
 	MUST(h->body == H1_CHUNKED && !h->chunk_done);
-	llhttp_t *p = parser_of(h);
-	if (h->chunk_sink == NULL)
-		llhttp_resume(p);
 	h->chunk_sink = sink;
 	h->chunk_max = max;
-	llhttp_errno_t e = llhttp_execute(p, (const char *)buf, n);
-	if (e != HPE_OK && !(e == HPE_PAUSED && h->chunk_done))
-		return refused_by_parser(h, e);
-	size_t used = e == HPE_OK ? n : (size_t)((const uint8_t *)llhttp_get_error_pos(p) - buf);
+	size_t used = 0, more = 0;
+	enum h1_step s = H1_MORE;
+	if (h->trailer == TRAILER_NONE)
+		s = run_chunks(h, buf, n, &used);
+	if (s == H1_MORE && h->trailer != TRAILER_NONE && used < n)
+		s = run_trailers(h, buf + used, n - used, &more);
+	if (s == H1_REFUSED)
+		return s;
+	used += more;
 	h->chunk_raw += used;
 	if (h->chunk_raw - h->chunk_body >
 	    CHUNK_OVERHEAD_MAX + CHUNK_OVERHEAD_FACTOR * h->chunk_body)
 		return refuse(h, 413, "chunk extensions or trailers are too large");
 	*ret_used = used;
-	return h->chunk_done ? H1_DONE : H1_MORE;
+	return s;
 }

@@ -33,6 +33,9 @@ enum h1_step {
 
 enum h1_body { H1_NO_BODY, H1_SIZED, H1_CHUNKED };
 
+/* How far the lines behind the last chunk were looked at. */
+enum h1_trailer { TRAILER_NONE, TRAILER_LINE_BEGINS, TRAILER_LINE, TRAILERS_END };
+
 /* Big enough for the parser's own state; the .c asserts it. */
 #define H1_PARSER_ROOM 128
 
@@ -65,6 +68,7 @@ struct h1_head {
 	struct builder *chunk_sink;
 	size_t chunk_max;
 	unsigned chunk_done;
+	enum h1_trailer trailer;
 	_Alignas(8) unsigned char parser[H1_PARSER_ROOM];
 	struct h1_field fields[H1_FIELDS_MAX];
 };

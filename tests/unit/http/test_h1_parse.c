@@ -362,8 +362,9 @@ static void begin_chunks(struct h1_head *h)
 
 static void test_chunks_in_pieces(void **state)
 {
-	static const char body[] = "5\r\nhello\r\n6;name=\"value\"\r\n "
-	                           "world\r\n000A\r\n0123456789\r\n0\r\nTrailer: x\r\n\r\nGET ";
+	static const char body[] =
+	    "5\r\nhello\r\n6;name=\"value\"\r\n "
+	    "world\r\n000A\r\n0123456789\r\n0\r\nTrailer: x\r\nB:\r\n\r\n : ";
 	(void)state;
 	for (size_t piece = 1; piece < sizeof(body); piece++) {
 		struct h1_head h;
@@ -379,25 +380,35 @@ static void test_chunks_in_pieces(void **state)
 			free(buf);
 		}
 		assert_int_equal(s, H1_DONE);
-		assert_int_equal(at, sizeof(body) - 1 - 4);
+		assert_int_equal(at, sizeof(body) - 1 - 3);
 		assert_true(span_eq_str(builder_span(&sink), "hello world0123456789"));
 		builder_free(&sink);
 	}
 }
 
-static void chunks_refused(const char *s, size_t n, unsigned status)
+static void chunks_refused_in_pieces(const char *s, size_t n, size_t piece, unsigned status)
 {
 	struct h1_head h;
 	struct builder sink = {0};
-	size_t used;
+	size_t used = 0;
+	enum h1_step step = H1_MORE;
 	begin_chunks(&h);
-	uint8_t *buf = copy_of(s, n);
-	enum h1_step step = h1_chunks(&h, &sink, 100, buf, n, &used);
+	for (size_t at = 0; step == H1_MORE && at < n; at += used) {
+		size_t part = n - at < piece ? n - at : piece;
+		uint8_t *buf = copy_of(s + at, part);
+		step = h1_chunks(&h, &sink, 100, buf, part, &used);
+		free(buf);
+	}
 	if (step != H1_REFUSED || h.status != status)
-		fail_msg("step %d status %u instead of %u for: %.*s", (int)step, h.status, status,
-		         (int)n, s);
-	free(buf);
+		fail_msg("step %d status %u instead of %u in pieces of %zu for: %.*s", (int)step,
+		         h.status, status, piece, (int)n, s);
 	builder_free(&sink);
+}
+
+static void chunks_refused(const char *s, size_t n, unsigned status)
+{
+	for (size_t piece = 1; piece <= n; piece++)
+		chunks_refused_in_pieces(s, n, piece, status);
 }
 #define CHUNKS_REFUSED(status, s) chunks_refused(s, sizeof(s) - 1, status)
 
@@ -419,6 +430,14 @@ static void test_chunks_refused(void **state)
 	CHUNKS_REFUSED(400, "5;a\x01=b\r\nhello\r\n");
 	CHUNKS_REFUSED(400, "0\r\nBad Trailer: x\r\n\r\n");
 	CHUNKS_REFUSED(400, "0\r\nTrailer: \x01\r\n\r\n");
+	CHUNKS_REFUSED(400, "0\r\nTrailer: x\r\n y\r\n\r\n");
+	CHUNKS_REFUSED(400, "0\r\nTrailer: x\r\n\ty\r\n\r\n");
+	CHUNKS_REFUSED(400, "0\r\n Trailer: x\r\n\r\n");
+	CHUNKS_REFUSED(400, "0\r\n: x\r\n\r\n");
+	CHUNKS_REFUSED(400, "0\r\nTrailer: x\r\n: x\r\n\r\n");
+	CHUNKS_REFUSED(400, "0\r\nTrailer: x\n\r\n");
+	CHUNKS_REFUSED(400, "0\r\nTrailer: x\r\n\rX");
+	CHUNKS_REFUSED(400, "0\r\n\rX");
 }
 
 static void test_chunks_too_large(void **state)
@@ -431,6 +450,11 @@ static void test_chunks_too_large(void **state)
 	for (int i = 0; i < 101; i++)
 		builder_u8(&b, 'x');
 	chunks_refused(text, b.n, 413);
+	/* the size alone says it */
+	CHUNKS_REFUSED(413, "65\r\n");
+	CHUNKS_REFUSED(413, "32\r\n"
+	                    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\r\n33\r\n");
+	CHUNKS_REFUSED(413, "ffffffffffffffff\r\n");
 }
 
 static void overhead_refused(struct span first, struct span then)
