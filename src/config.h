@@ -38,6 +38,7 @@ struct config_listener {
 	int64_t http_idle_timeout_ns;                  /* 5m */
 	int64_t http_read_header_timeout_ns;           /* 10s */
 	int64_t http_read_timeout_ns;                  /* 30s */
+	int64_t http_write_timeout_ns;                 /* 60s */
 	bool disable_unauthed_rekey_endpoints;         /* true */
 	bool disable_unauthed_generate_root_endpoints; /* true */
 	unsigned socket_mode;                          /* unix: 0600 */

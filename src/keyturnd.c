@@ -415,6 +415,8 @@ static void set_limits(struct server_config *h, const struct config_listener *l)
 	    larger(h->header_timeout_ms, (uint64_t)l->http_read_header_timeout_ns / 1000000);
 	h->request_timeout_ms =
 	    larger(h->request_timeout_ms, (uint64_t)l->max_request_duration_ns / 1000000);
+	h->write_timeout_ms =
+	    larger(h->write_timeout_ms, (uint64_t)l->http_write_timeout_ns / 1000000);
 }
 
 static void set_listener(const struct daemon *d, const struct config_listener *from,

@@ -70,6 +70,7 @@ static const char everything[] =
     "  tls_min_version = \"tls13\"\n"
     "  max_request_size = 1048576\n  max_request_duration = \"30s\"\n"
     "  http_idle_timeout = \"1m\"\n  http_read_header_timeout = 5\n  http_read_timeout = \"7s\"\n"
+    "  http_write_timeout = \"8s\"\n"
     "  disable_unauthed_rekey_endpoints = false\n"
     "  disable_unauthed_generate_root_endpoints = \"false\"\n"
     "}\n"
@@ -104,6 +105,7 @@ static void check_listeners(const struct config *c)
 	assert_int_equal(l->http_idle_timeout_ns, 60 * NS);
 	assert_int_equal(l->http_read_header_timeout_ns, 5 * NS);
 	assert_int_equal(l->http_read_timeout_ns, 7 * NS);
+	assert_int_equal(l->http_write_timeout_ns, 8 * NS);
 	assert_false(l->disable_unauthed_rekey_endpoints);
 	assert_false(l->disable_unauthed_generate_root_endpoints);
 	assert_int_equal(c->listeners[1].kind, CONFIG_UNIX);
