@@ -1,4 +1,5 @@
 """Starts and stops real servers: `keyturn server` of the build that KEYTURN_BUILD names (default build-asan)."""
+import fcntl
 import itertools
 import os
 import random
@@ -6,6 +7,7 @@ import re
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -22,6 +24,8 @@ REPORT = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error
 START_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 60
 
+# A port is ours while its byte of this file is locked: until this process ends.  So test runs beside each other do not meet.
+_taken = open(Path(tempfile.gettempdir()) / f"keyturn-test-ports-{os.geteuid()}", "ab")
 # Each pytest worker begins in a stretch of its own.
 _worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
 _ports = itertools.count(_worker * 2000 + random.randrange(1000))
@@ -32,6 +36,10 @@ def free_port():
     among its loops, so two servers could be given the same one.)"""
     while True:
         port = 20000 + next(_ports) % 12000
+        try:
+            fcntl.lockf(_taken, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+        except OSError:
+            continue
         with socket.socket() as s:
             try:
                 s.bind(("127.0.0.1", port))

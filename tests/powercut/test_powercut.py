@@ -3,6 +3,7 @@
 KEYTURN_CUTS says at how many moments the power is cut (60 unless told, "all": at each record of the log), KEYTURN_SEED repeats a run.
 """
 import errno
+import http.client
 import os
 import random
 import shutil
@@ -155,7 +156,7 @@ class Observed:
 
     def __init__(self, folder, image, like, names):
         self.folder = folder
-        self.server = Server(folder)
+        self.server = Server(folder / "server")
         disk.lay_out(image, self.server.data)
         self.server.env["KEYTURN_TEST_COUNT_FILE"] = str(folder / "noted")
         self.server.start()
@@ -222,11 +223,8 @@ class Checker:
         folder = self.folder / f"cut{len(self.seen)}"
         try:
             return Observed(folder, image, self.like, self.names)
-        except AssertionError as error:
-            # With so many servers somebody's port is met now and then.
-            if "is in use by another process" in str(error):
-                return self.observe(image)
-            raise BrokenPromise(str(error)) from error
+        except (AssertionError, OSError, http.client.HTTPException) as error:
+            raise BrokenPromise(f"{error}\n{(folder / 'server' / 'stderr').read_text()}") from error
         finally:
             shutil.rmtree(folder)
 
