@@ -12,9 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "api/api.h"
@@ -26,89 +24,12 @@
 #include "crypto/ct.h"
 #include "hooks.h"
 #include "http/server.h"
+#include "notify.h"
+#include "options.h"
 #include "version.h"
 
 #define MODULE        "keyturnd"
 #define STOP_GRACE_MS 30000
-#define PATHS_MAX     16
-
-/* ---- the command line ---- */
-
-struct options {
-	const char *configs[PATHS_MAX];
-	size_t n_configs;
-	enum config_mode mode;
-	const char *log_level;
-	const char *dev_root_token, *dev_address, *dev_storage, *dev_cert_dir;
-	bool dev, dev_tls, version, help;
-};
-
-static const char usage[] =
-    "usage: keyturn server -config=FILE|FOLDER [-config=...] [-config-lenient] [-log-level=LEVEL]\n"
-    "       keyturn server -dev [-dev-root-token-id=TOKEN] [-dev-listen-address=HOST:PORT]\n"
-    "                           [-dev-storage=FOLDER] [-dev-tls [-dev-tls-cert-dir=FOLDER]]\n";
-
-/* "-name=value" or "-name value"; NULL when arg is another flag. */
-static const char *value_of(const char *arg, const char *name, int argc, char **argv, int *at)
-{
-	size_t n = strlen(name);
-
-	if (arg[0] == '-' && arg[1] == '-')
-		arg++;
-	if (strncmp(arg, name, n) != 0)
-		return NULL;
-	if (arg[n] == '=')
-		return arg + n + 1;
-	if (arg[n] != 0 || *at + 1 >= argc)
-		return NULL;
-	return argv[++*at];
-}
-
-static bool is_flag(const char *arg, const char *name)
-{
-	return strcmp(arg, name) == 0 || (arg[0] == '-' && strcmp(arg + 1, name) == 0);
-}
-
-static enum status parse_options(int argc, char **argv, struct options *o, struct err *err)
-{
-	const char *v;
-
-	for (int i = 1; i < argc; i++) {
-		const char *a = argv[i];
-
-		if (is_flag(a, "-dev"))
-			o->dev = true;
-		else if (is_flag(a, "-dev-tls"))
-			o->dev = o->dev_tls = true;
-		else if (is_flag(a, "-config-lenient"))
-			o->mode = CONFIG_LENIENT;
-		else if (is_flag(a, "-version"))
-			o->version = true;
-		else if (is_flag(a, "-help") || is_flag(a, "-h"))
-			o->help = true;
-		else if ((v = value_of(a, "-dev-root-token-id", argc, argv, &i)) != NULL)
-			o->dev_root_token = v;
-		else if ((v = value_of(a, "-dev-listen-address", argc, argv, &i)) != NULL)
-			o->dev_address = v;
-		else if ((v = value_of(a, "-dev-storage", argc, argv, &i)) != NULL)
-			o->dev_storage = v;
-		else if ((v = value_of(a, "-dev-tls-cert-dir", argc, argv, &i)) != NULL)
-			o->dev_cert_dir = v;
-		else if ((v = value_of(a, "-log-level", argc, argv, &i)) != NULL)
-			o->log_level = v;
-		else if ((v = value_of(a, "-config", argc, argv, &i)) != NULL &&
-		         o->n_configs < PATHS_MAX)
-			o->configs[o->n_configs++] = v;
-		else
-			return err_set(err, ST_INVALID, "unknown or incomplete argument: %s", a);
-	}
-	if (!o->dev && !o->version && !o->help && o->n_configs == 0)
-		return err_set(err, ST_INVALID,
-		               "a configuration is needed: -config=FILE, or -dev for trying out");
-	if (o->dev && o->n_configs > 0)
-		return err_set(err, ST_INVALID, "-dev and -config exclude each other");
-	return ST_OK;
-}
 
 /* ---- everything there is ---- */
 
@@ -601,34 +522,12 @@ static enum status dev_start(struct daemon *d, struct err *err)
 
 /* ---- running ---- */
 
-/* sd_notify(3)'s protocol: one datagram to the socket that the service manager names; without one, nothing. */
-static void notify(const char *text)
-{
-	const char *path = getenv("NOTIFY_SOCKET");
-	struct sockaddr_un a = {.sun_family = AF_UNIX};
-	size_t n = path != NULL ? strlen(path) : 0;
-	int fd;
-
-	if (n < 2 || n >= sizeof a.sun_path || (path[0] != '/' && path[0] != '@'))
-		return;
-	memcpy(a.sun_path, path, n);
-	if (path[0] == '@')
-		a.sun_path[0] = 0;
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return;
-	if (sendto(fd, text, strlen(text), MSG_NOSIGNAL, (const struct sockaddr *)&a,
-	           (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n)) < 0)
-		log_warn(MODULE, "cannot tell the service manager: %s", strerror(errno));
-	close(fd);
-}
-
 static void reload(struct daemon *d)
 {
 	struct config *again;
 	struct err err = {0};
 
-	notify("RELOADING=1\n");
+	notify_manager("RELOADING=1\n");
 	if (!d->options.dev && config_load(d->options.configs, d->options.n_configs,
 	                                   d->options.mode, &again, &err) == ST_OK) {
 		if (d->options.log_level == NULL)
@@ -643,7 +542,7 @@ static void reload(struct daemon *d)
 	if (server_reload(d->server, &err) != ST_OK)
 		log_error(MODULE, "certificates: %s", err.text);
 	log_info(MODULE, "reloaded");
-	notify("READY=1\n");
+	notify_manager("READY=1\n");
 }
 
 static void wait_for_end(struct daemon *d, const sigset_t *signals)
@@ -695,9 +594,9 @@ static enum status run(struct daemon *d, struct err *err)
 			log_info(MODULE, "listening address=%s%s", server_address(d->server, i),
 			         d->listeners[i].tls != NULL ? " tls" : "");
 		log_info(MODULE, "keyturn %s ready, AES-GCM by %s", KEYTURN_VERSION, aead_impl());
-		notify("READY=1\n");
+		notify_manager("READY=1\n");
 		wait_for_end(d, &signals);
-		notify("STOPPING=1\n");
+		notify_manager("STOPPING=1\n");
 	}
 	if (server_stop(d->server, STOP_GRACE_MS) != ST_OK)
 		log_warn(MODULE, "some requests were cut");
@@ -711,15 +610,15 @@ int main(int argc, char **argv)
 {
 	struct daemon d = {.options = {.mode = CONFIG_STRICT}};
 	struct err err = {0};
-	enum status st = parse_options(argc, argv, &d.options, &err);
+	enum status st = options_parse(argc, argv, &d.options, &err);
 
 	umask(077);
 	if (st != ST_OK) {
-		fprintf(stderr, "keyturn server: %s\n\n%s", err.text, usage);
+		fprintf(stderr, "keyturn server: %s\n\n%s", err.text, options_usage);
 		return 2;
 	}
 	if (d.options.version || d.options.help) {
-		printf("%s", d.options.help ? usage : "keyturn " KEYTURN_VERSION "\n");
+		printf("%s", d.options.help ? options_usage : "keyturn " KEYTURN_VERSION "\n");
 		return 0;
 	}
 	st = load_config(&d, &err);
