@@ -159,6 +159,16 @@ static void give_back(struct vault_state *s)
 	s->call.req.data = NULL;
 }
 
+/* Did all of it fit? */
+static enum status answer_status(const struct answer *a)
+{
+	enum status st = builder_status(&a->data);
+
+	if (st == ST_OK)
+		st = builder_status(&a->auth);
+	return st == ST_OK ? builder_status(&a->warnings) : st;
+}
+
 /* It was carried out, and the answer cannot be written. */
 static void put_no_answer(struct exchange *x, const struct gate_call *call, enum status why)
 {
@@ -182,9 +192,9 @@ static void call_done(struct gate_call *call)
 	else
 		put_error(x, http_status(a->status),
 		          a->status == ST_NOT_FOUND ? "" : err_text(&a->err, a->status));
-	st = builder_status(&x->body_out);
-	if (st == ST_OK && a->status == ST_OK)
-		st = builder_status(&a->warnings);
+	st = a->status == ST_OK ? answer_status(a) : ST_OK;
+	if (st == ST_OK)
+		st = builder_status(&x->body_out);
 	if (st != ST_OK)
 		put_no_answer(x, call, st);
 	give_back(x->state);

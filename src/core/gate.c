@@ -282,6 +282,11 @@ static bool must_answer(const struct gate_call *call)
 	       (call->op->flags & OP_NO_TOKEN) != 0;
 }
 
+bool gate_changed(const struct gate_call *call)
+{
+	return call->ans.status == ST_OK && call->op != NULL && call->op->kind != OP_READ;
+}
+
 /* On the loop's thread: audit the answer, then give it to the dialect. */
 static void complete(struct gate_call *call)
 {
@@ -289,8 +294,7 @@ static void complete(struct gate_call *call)
 
 	if (call->audited) {
 		struct audit_subject s = subject_of(call, &call->who);
-		bool written =
-		    call->ans.status == ST_OK && call->op != NULL && call->op->kind != OP_READ;
+		bool written = gate_changed(call);
 
 		if (audit_response(call->gate->config.audit, call->salts, &s, &call->ans, &err) !=
 		        ST_OK &&

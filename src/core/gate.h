@@ -75,6 +75,9 @@ MUST_USE enum status gate_join(struct gate *g, struct loop *loop, struct err *er
 /* gate_submit(g, call): on call->loop's thread.  Never fails: what cannot be done is answered. */
 void gate_submit(struct gate *g, struct gate_call *call);
 
+/* gate_changed(call): in done: what was asked for changes something, and was carried out. */
+bool gate_changed(const struct gate_call *call);
+
 /* gate_forget(call): wipes what the gate keeps in a call that will not be used again. */
 void gate_forget(struct gate_call *call);
 

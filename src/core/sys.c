@@ -62,6 +62,10 @@ static enum status audit_hash_op(struct op *op)
 	st = span_cstr(name, device, sizeof device);
 	if (st == ST_OK)
 		st = audit_hash(sys_world(op)->salts, device, input, &hash);
+	if (st == ST_OK && builder_status(&hash) != ST_OK) {
+		builder_free(&hash);
+		return answer_fail(op->ans, ST_NOMEM, "no memory for a hash");
+	}
 	if (st != ST_OK) {
 		builder_free(&hash);
 		return answer_fail(op->ans, ST_INVALID, "unknown audit backend: %.*s",

@@ -38,7 +38,7 @@ enum status kv_read(struct op *op, const struct view *view, enum kv_lease lease)
 	if (lease == KV_LEASE)
 		op->ans->lease_duration_s =
 		    lease_s != 0 ? lease_s : (uint64_t)op->mount->default_lease_ttl_s;
-	return ST_OK;
+	return op->ans->status = builder_status(&op->ans->data);
 }
 
 /* "ttl" or "lease" among the data is what a reader is told as lease; anything unreadable is just data. */
