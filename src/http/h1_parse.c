@@ -469,6 +469,8 @@ static enum h1_step check_trailers(struct h1_head *h, const uint8_t *buf, size_t
 			return refuse(h, 400, "folded header lines are not accepted");
 		if (begins && buf[i] == ':')
 			return refuse(h, 400, "a header has no name");
+		if (begins && buf[i] == '\n') /* llhttp takes it for the end */
+			return refuse(h, 400, "a line of the trailers does not end in CR LF");
 		if (begins && buf[i] == '\r')
 			h->trailer = TRAILERS_END;
 		else

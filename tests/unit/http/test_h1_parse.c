@@ -436,6 +436,8 @@ static void test_chunks_refused(void **state)
 	CHUNKS_REFUSED(400, "0\r\n: x\r\n\r\n");
 	CHUNKS_REFUSED(400, "0\r\nTrailer: x\r\n: x\r\n\r\n");
 	CHUNKS_REFUSED(400, "0\r\nTrailer: x\n\r\n");
+	CHUNKS_REFUSED(400, "0\r\n\n");
+	CHUNKS_REFUSED(400, "0\r\nTrailer: x\r\n\n");
 	CHUNKS_REFUSED(400, "0\r\nTrailer: x\r\n\rX");
 	CHUNKS_REFUSED(400, "0\r\n\rX");
 }
