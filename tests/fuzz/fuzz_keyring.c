@@ -82,6 +82,17 @@ static void mend_head(struct record *r, bool terms_too)
 	head_mac(&r[0]);
 }
 
+/* The fuzzer remembers heads that were mended for another input. */
+static bool head_fits(const struct record *head)
+{
+	struct record again = *head;
+
+	if (head->gone || head->n < (size_t)SHA256_LEN)
+		return false;
+	head_mac(&again);
+	return memcmp(again.bytes, head->bytes, head->n) == 0;
+}
+
 static void make_records(void)
 {
 	struct random_seeded random;
@@ -244,6 +255,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	}
 	if ((how & 3) != 0)
 		mend_head(r, (how & 2) != 0);
+	else if (r[0].n != made[0].n || memcmp(r[0].bytes, made[0].bytes, r[0].n) != 0)
+		how |= head_fits(&r[0]) ? 3 : 0;
 	MUST(storage_mem.write_begin(store, &t, &err) == ST_OK);
 	for (unsigned i = 0; i < RECORDS; i++) {
 		changed[i] = r[i].gone || r[i].n != made[i].n ||
