@@ -1,205 +1,16 @@
-#include "core/gate.h"
+#include "core/gate_impl.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
-#include "core/token_cache.h"
-
-#define MODULE    "gate"
-#define LOOPS_MAX EPOCH_READERS_MAX
-
-/* Requests by what became of them. */
-enum outcome { OUT_OK, OUT_REFUSED, OUT_DENIED, OUT_FAILED, OUT_COUNT };
-
-struct gate_loop {
-	struct reader *reader;
-	struct token_cache *cache;
-	_Atomic uint64_t outcomes[OUT_COUNT];
-};
-
-struct gate {
-	struct gate_config config;
-	struct token_cache *writer_cache; /* the writer's thread only */
-	struct gate_loop *loops[LOOPS_MAX];
-};
-
 /* ---- where a call runs ---- */
 
-/* A thread's means for one call. */
-struct place {
-	struct gate *gate;
-	struct txn *txn; /* NULL: closed */
-	const struct core_world *world;
-	struct token_cache *cache;
-};
-
-static struct place place_of(struct gate *g, struct txn *t, struct token_cache *cache)
+static struct gate_place place_of(struct gate *g, struct txn *t, struct token_cache *cache)
 {
-	return (struct place){.gate = g,
-	                      .txn = t,
-	                      .world = t != NULL ? world_core(txn_world(t)) : NULL,
-	                      .cache = cache};
-}
-
-/* What authorize found out. */
-struct pass {
-	struct op op;
-	struct caller caller;
-	struct mount_facts facts;
-	const struct known *known; /* NULL: no token was needed, or it is none */
-	bool
-	    bound; /* a rule speaks of parameters: the query, which it has not looked at, must not reach the handler */
-};
-
-static void set_op(struct pass *p, const struct place *at, struct gate_call *call,
-                   const struct mount *m)
-{
-	const struct gate_config *c = &at->gate->config;
-
-	p->facts = (struct mount_facts){
-	    .path = span_of(m->path, m->n),
-	    .default_lease_ttl_s =
-	        m->default_lease_ttl_s != 0 ? m->default_lease_ttl_s : c->default_lease_ttl_s,
-	    .max_lease_ttl_s = m->max_lease_ttl_s != 0 ? m->max_lease_ttl_s : c->max_lease_ttl_s,
-	};
-	p->op.req = &call->req;
-	p->op.ans = &call->ans;
-	p->op.mount = &p->facts;
-	p->op.self = m->self;
-	p->op.random = c->random;
-	p->op.now_ns = call->req.now_ns;
-	view_init(&p->op.view, at->txn, span_str(m->prefix));
-}
-
-/* The token, if one is needed: who calls.  ST_DENIED for none, an unknown or an ended one. */
-static enum status identify(struct pass *p, const struct place *at, struct gate_call *call)
-{
-	struct err err = {0};
-	const struct token *t;
-	enum status st;
-
-	if (call->req.token.n == 0)
-		return answer_fail(&call->ans, ST_DENIED, "permission denied");
-	st =
-	    token_cache_get(at->cache, at->txn, call->req.token, call->req.now_ns, &p->known, &err);
-	if (st == ST_NOT_FOUND)
-		return answer_fail(&call->ans, ST_DENIED, "permission denied");
-	if (st != ST_OK)
-		return answer_fail(&call->ans, st, "%s", err_text(&err, st));
-	t = &p->known->token;
-	p->caller = (struct caller){
-	    .hash = t->hash,
-	    .accessor = span_str(t->accessor),
-	    .display_name = t->display_name,
-	    .type = TOKEN_SERVICE,
-	    .policies = t->policies,
-	    .n_policies = t->n_policies,
-	};
-	p->op.caller = &p->caller;
-	return ST_OK;
-}
-
-static enum status wanted(struct pass *p, struct gate_call *call, enum capability *ret)
-{
-	static const enum capability of[VERB_COUNT] = {
-	    [VERB_READ] = CAP_READ, [VERB_WRITE] = CAP_UPDATE, [VERB_DELETE] = CAP_DELETE,
-	    [VERB_LIST] = CAP_LIST, [VERB_PATCH] = CAP_PATCH,  [VERB_SCAN] = CAP_SCAN,
-	};
-	struct err err = {0};
-	enum status st;
-
-	*ret = of[call->req.verb];
-	call->operation = verb_name(call->req.verb);
-	if (call->req.verb != VERB_WRITE || call->op == NULL || call->op->exists == NULL)
-		return ST_OK;
-	st = call->op->exists(&p->op, &err);
-	if (st == ST_NOT_FOUND) {
-		*ret = CAP_CREATE;
-		call->operation = "create";
-		return ST_OK;
-	}
-	return st == ST_OK ? st : answer_fail(&call->ans, st, "%s", err_text(&err, st));
-}
-
-/*
- * One slash at the end means nothing to an operation, save to a listing: "a/" is allowed only when "a" is too, so that a rule for "a/" and what
- * lies below does not reach "a" itself.
- */
-static void check_rights(const struct known *known, const struct request *r, enum capability cap,
-                         struct acl_verdict *ret)
-{
-	struct span bare = path_span(&r->path);
-	struct acl_verdict v;
-
-	acl_check(known->acl, bare, cap, r->data, ret);
-	if (!r->path.folder || r->verb == VERB_LIST || r->verb == VERB_SCAN)
-		return;
-	bare.n--;
-	acl_check(known->acl, bare, cap, r->data, &v);
-	ret->allowed = ret->allowed && v.allowed;
-	ret->sudo = ret->sudo && v.sudo;
-	ret->bound = ret->bound || v.bound;
-	if (v.min_wrapping_ttl_ns > ret->min_wrapping_ttl_ns)
-		ret->min_wrapping_ttl_ns = v.min_wrapping_ttl_ns;
-}
-
-/* What the policies of the caller say to this. */
-static enum status judge(struct pass *p, struct gate_call *call)
-{
-	struct acl_verdict v;
-	enum capability cap;
-	enum status st = wanted(p, call, &cap);
-
-	if (st != ST_OK)
-		return st;
-	check_rights(p->known, &call->req, cap, &v);
-	p->caller.sudo = v.sudo || v.root;
-	p->caller.root = v.root;
-	p->op.page_limit = v.pagination_limit;
-	p->bound = v.bound && (call->req.verb == VERB_WRITE || call->req.verb == VERB_PATCH);
-	if (!v.allowed || v.min_wrapping_ttl_ns > 0 ||
-	    (call->op != NULL && (call->op->flags & OP_SUDO) != 0 && !p->caller.sudo))
-		return answer_fail(&call->ans, ST_DENIED, "permission denied");
-	return ST_OK;
-}
-
-/* Token, mount, operation, policy: may this call go on, and to what? */
-static enum status authorize(struct pass *p, const struct place *at, struct gate_call *call)
-{
-	const struct mount *m = mounts_find(at->world->mounts, &call->req.path);
-	enum status match = ST_NO_ROUTE, st;
-
-	memset(p, 0, sizeof *p);
-	call->op = NULL;
-	call->operation = verb_name(call->req.verb);
-	call->mount_path[0] = 0;
-	call->mount_type = NULL;
-	if (m != NULL) {
-		set_op(p, at, call, m);
-		memcpy(call->mount_path, m->path, m->n + 1);
-		call->mount_type = m->engine->type;
-		match = engine_match(m->engine, &call->req.path, m->segments, call->req.verb,
-		                     &call->op, p->op.arg);
-	}
-	if (call->op == NULL || (call->op->flags & OP_NO_TOKEN) == 0) {
-		if (match != ST_OK)
-			call->op = NULL;
-		st = identify(p, at, call);
-		if (st == ST_OK)
-			st = judge(p, call);
-		if (st != ST_OK)
-			return st;
-	}
-	if (m == NULL)
-		return answer_fail(&call->ans, ST_NO_ROUTE,
-		                   "no handler for route \"%s\". route entry not found.",
-		                   call->req.path.text);
-	if (match == ST_NO_ROUTE)
-		return answer_fail(&call->ans, match, "unsupported path");
-	if (match != ST_OK)
-		return answer_fail(&call->ans, match, "unsupported operation");
-	return ST_OK;
+	return (struct gate_place){.gate = g,
+	                           .txn = t,
+	                           .world = t != NULL ? world_core(txn_world(t)) : NULL,
+	                           .cache = cache};
 }
 
 /* ---- audit and the way out ---- */
@@ -239,8 +50,8 @@ static bool to_audit(const struct gate_call *call)
 }
 
 /* Audit the request; st is what authorize said.  Any status but ST_OK: it could not be audited, and is not carried out. */
-static enum status audit_in(struct gate_call *call, const struct place *at, const struct pass *p,
-                            enum status st)
+static enum status audit_in(struct gate_call *call, const struct gate_place *at,
+                            const struct gate_pass *p, enum status st)
 {
 	struct audit_subject s;
 	struct err err = {0};
@@ -261,7 +72,7 @@ static enum status audit_in(struct gate_call *call, const struct place *at, cons
 static void count(struct gate_call *call)
 {
 	struct gate_loop *l = call->loop->ctx;
-	enum outcome o;
+	enum gate_outcome o;
 
 	if (call->ans.status == ST_OK || call->ans.status == ST_NOT_FOUND)
 		o = OUT_OK;
@@ -337,7 +148,7 @@ static void send_back(struct gate_call *call)
 
 /* ---- handlers ---- */
 
-static enum status handle(struct pass *p, struct gate_call *call)
+static enum status handle(struct gate_pass *p, struct gate_call *call)
 {
 	unsigned n_query = call->req.n_query;
 	enum status st;
@@ -352,7 +163,7 @@ static enum status handle(struct pass *p, struct gate_call *call)
 /* ---- on the writer ---- */
 
 /* The last use of a token with limited uses ends it, with what depends on it. */
-static enum status end_token(const struct place *at, const char *hash, struct err *err)
+static enum status end_token(const struct gate_place *at, const char *hash, struct err *err)
 {
 	struct core_world *w;
 	struct view tokens;
@@ -374,7 +185,7 @@ static enum status end_token(const struct place *at, const char *hash, struct er
 }
 
 /* Take one use of the caller's token, if it has a limited number; with the last one it ends. */
-static enum status charge(const struct place *at, const struct known *known, bool *ret_last,
+static enum status charge(const struct gate_place *at, const struct known *known, bool *ret_last,
                           struct err *err)
 {
 	struct view tokens;
@@ -391,7 +202,7 @@ static enum status charge(const struct place *at, const struct known *known, boo
 	return st;
 }
 
-static void run_handler(struct pass *p, struct gate_call *call, struct txn *t)
+static void run_handler(struct gate_pass *p, struct gate_call *call, struct txn *t)
 {
 	struct txn_mark mark;
 
@@ -410,14 +221,14 @@ static void run_handler(struct pass *p, struct gate_call *call, struct txn *t)
 static enum status run_write(struct writer_job *job, struct txn *t, struct err *err)
 {
 	struct gate_call *call = call_of(job);
-	struct place at = place_of(call->gate, t, call->gate->writer_cache);
+	struct gate_place at = place_of(call->gate, t, call->gate->writer_cache);
 	char hash[TOKEN_HASH_LEN + 1] = "";
-	struct pass p;
+	struct gate_pass p;
 	bool last;
 	enum status verdict, st;
 
 	answer_reset(&call->ans);
-	verdict = authorize(&p, &at, call);
+	verdict = gate_authorize(&p, &at, call);
 	st = charge(&at, p.known, &last, err);
 	if (st == ST_NOT_FOUND) {
 		answer_fail(&call->ans, ST_DENIED, "permission denied");
@@ -436,7 +247,7 @@ static enum status run_write(struct writer_job *job, struct txn *t, struct err *
 static enum status run_charge(struct writer_job *job, struct txn *t, struct err *err)
 {
 	struct gate_call *call = call_of(job);
-	struct place at = place_of(call->gate, t, call->gate->writer_cache);
+	struct gate_place at = place_of(call->gate, t, call->gate->writer_cache);
 	char hash[TOKEN_HASH_LEN + 1] = "";
 	const struct known *known = NULL;
 	bool last;
@@ -503,13 +314,13 @@ static void submit(struct gate_call *call, enum gate_stage stage)
 
 /* ---- on the loop ---- */
 
-static bool is_limited(const struct pass *p)
+static bool is_limited(const struct gate_pass *p)
 {
 	return p->known != NULL && p->known->token.num_uses > 0;
 }
 
 /* verdict: what authorize said; its text is in the answer. */
-static void dispatch(struct pass *p, struct gate_call *call, enum status verdict)
+static void dispatch(struct gate_pass *p, struct gate_call *call, enum status verdict)
 {
 	enum status st;
 
@@ -541,7 +352,7 @@ static void dispatch(struct pass *p, struct gate_call *call, enum status verdict
 static void submit_closed(struct gate *g, struct gate_call *call, enum status why,
                           const struct err *err)
 {
-	struct place at = {.gate = g};
+	struct gate_place at = {.gate = g};
 	struct op op = {.req = &call->req,
 	                .ans = &call->ans,
 	                .self = g->config.sys_self,
@@ -575,8 +386,8 @@ void gate_submit(struct gate *g, struct gate_call *call)
 {
 	struct gate_loop *l = call->loop->ctx;
 	struct err err = {0};
-	struct place at;
-	struct pass p;
+	struct gate_place at;
+	struct gate_pass p;
 	struct txn *t;
 	enum status st = reader_begin(l->reader, &t, &err);
 
@@ -595,7 +406,7 @@ void gate_submit(struct gate *g, struct gate_call *call)
 		return;
 	}
 	at = place_of(g, t, l->cache);
-	st = authorize(&p, &at, call);
+	st = gate_authorize(&p, &at, call);
 	if (audit_in(call, &at, &p, st) != ST_OK)
 		complete(call);
 	else
@@ -645,7 +456,7 @@ void gate_free(struct gate **g)
 {
 	if (*g == NULL)
 		return;
-	for (size_t i = 0; i < LOOPS_MAX; i++)
+	for (size_t i = 0; i < GATE_LOOPS_MAX; i++)
 		loop_free(&(*g)->loops[i]);
 	token_cache_free(&(*g)->writer_cache);
 	free(*g);
@@ -662,7 +473,7 @@ enum status gate_join(struct gate *g, struct loop *loop, struct err *err)
 	struct gate_loop *l = calloc(1, sizeof *l);
 	enum status st = ST_NOMEM;
 
-	MUST(loop->index < LOOPS_MAX && g->loops[loop->index] == NULL);
+	MUST(loop->index < GATE_LOOPS_MAX && g->loops[loop->index] == NULL);
 	if (l == NULL || token_cache_new(&l->cache) != ST_OK) {
 		err_set(err, st, "no memory for a loop");
 		goto fail;
@@ -694,7 +505,7 @@ void gate_metrics(void *gate, struct metrics_out *out)
 	for (size_t o = 0; o < OUT_COUNT; o++) {
 		uint64_t sum = 0;
 
-		for (size_t i = 0; i < LOOPS_MAX; i++)
+		for (size_t i = 0; i < GATE_LOOPS_MAX; i++)
 			if (g->loops[i] != NULL)
 				sum += atomic_load_explicit(&g->loops[i]->outcomes[o],
 				                            memory_order_relaxed);

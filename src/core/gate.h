@@ -10,7 +10,7 @@
  *
  * A request of a token with limited uses goes to the writer in any case, to be charged, also when it is refused.
  *
- * Verdicts come from the token's policies today; a second source (membership of vaults) has its place beside them in gate.c, authorize().
+ * Verdicts come from the token's policies today; a second source (membership of vaults) has its place beside them in gate_authorize.c.
  */
 #ifndef CORE_GATE_H
 #define CORE_GATE_H

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/purge.h"
+#include "crypto/ct.h"
 
 #define RECORD_VERSION 1
 /* Ancestors that are followed; creating a deeper child is refused. */
@@ -47,12 +48,9 @@ static struct span expiry_path(struct token_path *p, int64_t expire_ns, const ch
 void token_hash(const struct token_key *key, struct span text, char ret[static TOKEN_HASH_LEN + 1])
 {
 	uint8_t mac[SHA256_LEN];
-	struct builder b;
 
 	hmac_sha256(token_key_hmac(key), &text, 1, mac);
-	builder_init_fixed(&b, ret, TOKEN_HASH_LEN);
-	builder_hex(&b, span_of(mac, sizeof mac));
-	MUST(b.n == TOKEN_HASH_LEN);
+	ct_hex(span_of(mac, sizeof mac), ret);
 	ret[TOKEN_HASH_LEN] = 0;
 }
 

@@ -42,7 +42,7 @@ struct token {
 	size_t n_memory;
 };
 
-/* token_hash(key, text, ret): the name under which a token is stored; NUL-terminated hex. */
+/* token_hash(key, text, ret): the name under which a token is stored; NUL-terminated hex.  CT: the text's length may show in timing, nothing else. */
 void token_hash(const struct token_key *key, struct span text, char ret[static TOKEN_HASH_LEN + 1]);
 
 /*
