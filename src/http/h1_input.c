@@ -94,6 +94,7 @@ void h1_give_back(struct conn *c)
 	c->h1 = NULL;
 	if (w->n_spare_h1s >= SPARE_H1S_MAX) {
 		free(h);
+		w->n_freed_h1s++;
 		return;
 	}
 	/* `room` was wiped by drop_in; the rest names no secret but is stale */

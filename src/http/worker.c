@@ -1,6 +1,7 @@
 #include "http/worker.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,8 @@
 #define ACCEPT_ROUNDS_AT_STOP 64  /* a whole backlog, and an end even when more keep coming */
 #define REST_MS               100 /* no accepting for so long when there are no file descriptors */
 #define FULL_LOG_NS           (10 * NS_PER_S)
+#define TRIM_AFTER            512 /* so many connections gave their memory back; about 16 MB */
+#define TRIM_QUIET            32  /* and in the last tick fewer than these */
 
 struct worker *worker_of(struct loop *l)
 {
@@ -109,6 +112,17 @@ static void on_expired(struct wheel_node *n)
 		conn_close(c);
 }
 
+/* A crowd has gone.  The allocator keeps what was freed below anything that is still in use, so it is told to let go. */
+static void trim(struct worker *w)
+{
+	size_t in_this_tick = w->n_freed_h1s - w->n_freed_before;
+	w->n_freed_before = w->n_freed_h1s;
+	if (w->n_freed_h1s < TRIM_AFTER || in_this_tick >= TRIM_QUIET)
+		return;
+	w->n_freed_h1s = w->n_freed_before = 0;
+	(void)malloc_trim(0);
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct worker *w = arg;
@@ -116,6 +130,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	set_date(w);
 	wheel_turn(&w->wheel, tick_now(w), on_expired);
+	trim(w);
 }
 
 /* --- accepting ------------------------------------------------------------------ */

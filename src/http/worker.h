@@ -68,6 +68,8 @@ struct worker {
 	struct conn *spare_conns;
 	struct h1 *spare_h1s;
 	size_t n_spare_conns, n_spare_h1s;
+	size_t n_freed_h1s,
+	    n_freed_before; /* since the last trim, and of these before the last tick */
 	bool stopping, quitting;
 	struct counters counters;
 	struct task stop_task, kill_task, quit_task;
