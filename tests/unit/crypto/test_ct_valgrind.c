@@ -1,6 +1,6 @@
 /*
  * Run under valgrind's memcheck: secret bytes are marked as undefined, so every branch and every table index that depends on one is an
- * error that memcheck counts.  The first case plants such a branch and a table index, and so proves that they would be seen.
+ * error that memcheck counts.  The first cases plant such a branch, a table index and a hasty comparison, and so prove that they would be seen.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,6 +12,7 @@
 #include <valgrind/memcheck.h>
 
 #include "crypto/ct.h"
+#include "crypto/kdf.h"
 
 #define SECRET(p, n) (void)VALGRIND_MAKE_MEM_UNDEFINED((p), (n))
 #define PUBLIC(p, n) (void)VALGRIND_MAKE_MEM_DEFINED((p), (n))
@@ -40,6 +41,32 @@ static void a_planted_leak_is_seen(void **state)
 	PUBLIC(&from_table, 1);
 	assert_int_equal(from_table, 0);
 	assert_int_equal(sink, 0);
+}
+
+/* A comparison that stops at the first difference, as nobody must write it: it tells where the difference is. */
+static bool hasty_equal(const volatile uint8_t *a, const volatile uint8_t *b, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (a[i] != b[i])
+			return false;
+	return true;
+}
+
+static void a_planted_comparison_is_seen(void **state)
+{
+	uint8_t a[32] = "token of somebody who is there", b[32] = "token of somebody who is not..";
+	unsigned before = seen();
+	bool equal, hasty;
+
+	(void)state;
+	SECRET(a, sizeof a);
+	equal = ct_equal(span_of(a, sizeof a), span_of(b, sizeof b));
+	assert_int_equal(seen(), before);
+	hasty = hasty_equal(a, b, sizeof a);
+	assert_true(seen() > before);
+	PUBLIC(&equal, sizeof equal);
+	PUBLIC(&hasty, sizeof hasty);
+	assert_int_equal(equal, hasty);
 }
 
 static void comparing_and_selecting(void **state)
@@ -131,14 +158,45 @@ static void base64(void **state)
 	assert_memory_equal(raw, back, sizeof raw);
 }
 
+/* What names a token and opens a term: hashes under a key. */
+static void hashing(void **state)
+{
+	uint8_t key[32] = {0}, text[26] = {0}, mac[SHA256_LEN], want[SHA256_LEN];
+	struct span part = span_of(text, sizeof text);
+	struct secret *derived;
+	struct hmac_key *k;
+	unsigned before = seen();
+	bool same;
+
+	(void)state;
+	memset(key, 0x42, sizeof key);
+	memcpy(text, "s.AbCdEfGhIjKlMnOpQrStUvWx", sizeof text);
+	SECRET(key, sizeof key);
+	SECRET(text, sizeof text);
+	assert_int_equal(hmac_key_new(span_of(key, sizeof key), &k), ST_OK);
+	hmac_sha256(k, &part, 1, mac);
+	hmac_sha256(k, &part, 1, want);
+	same = ct_equal(span_of(mac, sizeof mac), span_of(want, sizeof want));
+	hmac_key_free(&k);
+	assert_int_equal(secret_new(32, &derived), ST_OK);
+	hkdf_sha256(span_of(key, sizeof key), span_of(text, sizeof text), span_str("label"),
+	            derived);
+	secret_free(&derived);
+	assert_int_equal(seen(), before);
+	PUBLIC(&same, sizeof same);
+	assert_true(same);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_planted_leak_is_seen),
+	    cmocka_unit_test(a_planted_comparison_is_seen),
 	    cmocka_unit_test(comparing_and_selecting),
 	    cmocka_unit_test(arithmetic),
 	    cmocka_unit_test(hex),
 	    cmocka_unit_test(base64),
+	    cmocka_unit_test(hashing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
