@@ -14,7 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define DEV_DAYS 365 /* how long development certificates are good */
+#define DEV_DAYS     365 /* how long development certificates are good */
+#define KEY_FILE_MAX ((size_t)64 << 10)
 
 struct tls {
 	struct tls_settings settings;
@@ -95,6 +96,48 @@ static enum status load_client_ca(SSL_CTX *ctx, const char *file, struct err *er
 	return ST_OK;
 }
 
+/* A file's bytes in the library's memory, which is locked and wiped: stdio, which the library reads files with, would leave a copy in its buffer. */
+static enum status read_key(const char *file, uint8_t **ret, size_t *ret_n, struct err *err)
+{
+	int fd = open(file, O_RDONLY | O_CLOEXEC), e = errno;
+	uint8_t *p = OPENSSL_malloc(KEY_FILE_MAX);
+	size_t n = 0;
+	ssize_t k = -1;
+	if (fd >= 0 && p != NULL) {
+		while ((k = read(fd, p + n, KEY_FILE_MAX - n)) > 0)
+			n += (size_t)k;
+		e = k < 0 ? errno : EFBIG;
+	}
+	if (fd >= 0)
+		close(fd);
+	if (k == 0 && n < KEY_FILE_MAX) {
+		*ret = p;
+		*ret_n = n;
+		return ST_OK;
+	}
+	if (p == NULL)
+		e = ENOMEM;
+	OPENSSL_clear_free(p, KEY_FILE_MAX);
+	return err_set(err, ST_INVALID, "cannot load the key file %s: %s", file, strerror(e));
+}
+
+static enum status use_key(SSL_CTX *ctx, const char *file, struct err *err)
+{
+	uint8_t *text;
+	size_t n;
+	enum status s = read_key(file, &text, &n, err);
+	if (s != ST_OK)
+		return s;
+	BIO *bio = BIO_new_mem_buf(text, (int)n);
+	EVP_PKEY *key = bio != NULL ? PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL) : NULL;
+	if (key == NULL || SSL_CTX_use_PrivateKey(ctx, key) != 1)
+		s = fail(err, ST_INVALID, "cannot load the key file", file);
+	EVP_PKEY_free(key);
+	BIO_free(bio);
+	OPENSSL_clear_free(text, KEY_FILE_MAX);
+	return s;
+}
+
 static enum status make_ctx(const struct tls_settings *set, SSL_CTX **ret, struct err *err)
 {
 	enum status s;
@@ -112,11 +155,11 @@ static enum status make_ctx(const struct tls_settings *set, SSL_CTX **ret, struc
 		fail(err, s, "cannot load the certificate file", set->cert_file);
 		goto err0;
 	}
-	if (SSL_CTX_use_PrivateKey_file(ctx, set->key_file, SSL_FILETYPE_PEM) != 1) {
-		fail(err, s, "cannot load the key file", set->key_file);
+	s = use_key(ctx, set->key_file, err);
+	if (s != ST_OK)
 		goto err0;
-	}
 	if (SSL_CTX_check_private_key(ctx) != 1) {
+		s = ST_INVALID;
 		fail(err, s, "the certificate does not belong to the key file", set->key_file);
 		goto err0;
 	}
