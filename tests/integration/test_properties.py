@@ -12,7 +12,7 @@ import time
 from datetime import datetime, timezone
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from server import Server
 
@@ -264,11 +264,11 @@ def test_uses(strict, uses, data):
 RAW = {byte for byte in range(0x21, 0x7F)} - set(b"#%?/")
 ODD = ["a", "A", "b", "a b", "...", ".a", "a.", "..a", "*", "+", "%", "%2f", "%00", "..;", ";", "?", "#", "&", "=", ":", "@", "\\", '"', "<>", "^`{|}", "~", "ä", "a\u0308",
        "\u212a", "\uff0f", "\u202e", "\U0001f511", "\u00a0", " ", "list", "keys", "metadata", "0", "-"]
-segments = st.one_of(st.sampled_from(ODD), st.text(st.characters(min_codepoint=0x20, blacklist_characters="/\x7f", blacklist_categories=["Cs"]), min_size=1, max_size=6)).filter(
+segments = st.one_of(st.sampled_from(["a", "a b", "a!"]), st.sampled_from(ODD), st.text(st.characters(min_codepoint=0x20, blacklist_characters="/\x7f", blacklist_categories=["Cs"]), min_size=1, max_size=6)).filter(
     lambda s: s not in (".", ".."))
-places = st.lists(segments, min_size=1, max_size=4).map(tuple)
+places = st.lists(segments, min_size=1, max_size=3).map(tuple)
 BAD = ["", ".", "..", "%2e", "%2E.", ".%2e", "a%2fb", "%2F", "%00", "%1f", "a%0a", "%7f", "%c0%af", "%ff", "%ed%a0%80", "%zz", "%", "%4", "a%"]
-steps = st.lists(st.tuples(st.sampled_from(["POST", "PUT", "GET", "GET", "DELETE", "LIST", "LIST", "bad"]), places, st.booleans()), min_size=1, max_size=14)
+steps = st.lists(st.tuples(st.sampled_from(["POST"] * 6 + ["PUT", "GET", "GET", "DELETE", "LIST", "LIST", "bad"]), places, st.sampled_from([False] * 3 + [True])), min_size=4, max_size=24)
 numbers = itertools.count()
 
 
@@ -283,14 +283,14 @@ def below(model, folder):
     return sorted({place[n] + ("/" if len(place) > n + 1 else "") for place in model if place[:n] == folder and len(place) > n}, key=str.encode)
 
 
-def whole(api, root, folder=()):
-    """All places below the root, by listing."""
-    answer = api.list("/".join([root, *(encoded(s, random.Random(0)) for s in folder)])).expect(200, 404)
-    for name in answer.data["keys"] if answer.status == 200 else []:
+def check_folder(api, root, model, folder=()):
+    """It and all below are listed as the model has them."""
+    names = below(model, folder)
+    answer = api.list("/".join([root, *(encoded(s, random.Random(0)) for s in folder)])).expect(200 if names else 404)
+    assert not names or answer.data["keys"] == names
+    for name in names:
         if name.endswith("/"):
-            yield from whole(api, root, (*folder, name[:-1]))
-        else:
-            yield (*folder, name)
+            check_folder(api, root, model, (*folder, name[:-1]))
 
 
 @examples(120)
@@ -320,7 +320,7 @@ def test_paths(api, steps, seed):
         else:
             found, names = api.list(path), below(model, place)
             assert found.expect(200 if names else 404).status == 404 or found.data["keys"] == names
-    assert sorted(whole(api, root)) == sorted(model)
+    check_folder(api, root, model)
 
 
 # Policies: HashiCorp Vault, "Policies", priority matching
@@ -332,8 +332,17 @@ words = st.sampled_from(["a", "b", "ab", "a+", "c"])
 patterns = st.builds(lambda lead, parts, tail: lead + "/".join(parts) + tail, st.sampled_from(["", "", "", "/"]),
                      st.lists(st.one_of(words, words, st.just("+")), min_size=1, max_size=4), st.sampled_from(["", "", "", "/", "/*", "*"])).filter(
                          lambda p: not p.endswith("+*") and p not in ("", "/"))
-rules = st.one_of(st.tuples(patterns, grants), st.tuples(patterns, grants), st.tuples(st.just("*"), grants))
-texts = st.lists(st.lists(rules, max_size=6), min_size=1, max_size=3)
+# Many patterns of few places, so that several match.
+BASES = [("a", "ab", "c", "b"), ("ab", "a", "abc")]
+
+
+def masked(base, n, mask, tail):
+    return "/".join("+" if hidden else part for part, hidden in zip(base[:n], mask)) + tail
+
+
+met = st.builds(masked, st.sampled_from(BASES), st.integers(1, 4), st.lists(st.booleans(), min_size=4, max_size=4), st.sampled_from(["", "", "", "/", "/*"]))
+rules = st.tuples(st.one_of(patterns, met, met, st.just("*")), grants)
+texts = st.lists(st.lists(rules, max_size=8), min_size=1, max_size=3)
 wanted_paths = st.lists(st.builds(lambda parts, tail: "/".join(parts) + tail, st.lists(words, min_size=1, max_size=5), st.sampled_from(["", "", "/"])), min_size=1, max_size=60, unique=True)
 
 
@@ -397,11 +406,14 @@ def texts_of(api, policies):
 
 @examples(150)
 @given(texts, wanted_paths)
+@example([[("+/a/+", ["read"]), ("+/+/abc", ["list"])]], ["ab/a/abc"])  # the longer one
+@example([[("+/a/+", ["read"]), ("+/+/b", ["list"])]], ["b/a/b"])  # the later one in the alphabet
+@example([[("a/b", ["read"]), ("a/*", ["list"])]], ["a/b/", "a/b"])  # a rule without the slash before a wider one with it
 def test_capabilities(api, judged, policies, paths):
     texts_of(api, policies)
     united = unite(policies)
     # and where the patterns themselves point
-    paths = [*paths, *(p.replace("+", dummy).replace("*", tail) for p in united for dummy, tail in (("a", "b"), ("c", "/a")))]
+    paths = [*paths, *("/".join(base[:n]) + tail for base in BASES for n in (1, 2, 3, 4) for tail in ("", "/")), *(p.replace("+", dummy).replace("*", tail) for p in united for dummy, tail in (("a", "b"), ("c", "/a")))]
     paths = [path for path in dict.fromkeys(paths) if path and "//" not in path]
     shown = api.post("sys/capabilities", {"token": judged, "paths": [*paths, "x"]}).expect(200).data
     del shown["x"]

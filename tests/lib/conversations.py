@@ -202,6 +202,7 @@ CHUNKS = [
     ("trailer line ends in LF", "RFC 9112 2.2; CVE-2024-6827", chunks(b"7\r\n" + BODY + b"\r\n0\r\nA: b\n\r\n" + SMUGGLED), BAD),
     ("trailers end in CR LF CR X", "RFC 9112 2.2; CVE-2025-23167", chunks(b"7\r\n" + BODY + b"\r\n0\r\nA: b\r\n\rX" + SMUGGLED), BAD),
     ("trailers end in LF LF", "RFC 9112 2.2", chunks(b"7\r\n" + BODY + b"\r\n0\r\nA: b\n\n" + SMUGGLED), BAD),
+    ("empty line behind the last chunk is one LF", "RFC 9112 2.2, 7.1", chunks(b"7\r\n" + BODY + b"\r\n0\r\n\n" + SMUGGLED), BAD),
     ("trailers without end", "RFC 9112 7.1.2", chunks(b"7\r\n" + BODY + b"\r\n0\r\n" + b"A: b\r\n" * 20000), [413]),
     ("more chunks than the limit of a body", "RFC 9110 15.5.14", chunks((b"10000\r\n" + b" " * 65536 + b"\r\n") * 17), [413]),
 ]
