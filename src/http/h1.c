@@ -17,6 +17,7 @@
 #define BATCH_MAX       ((size_t)16 << 10) /* pipelined answers gathered before a write */
 #define BATCH_BODY_MAX  ((size_t)4 << 10)  /* larger bodies are not copied */
 #define TLS_COPY_MAX    ((size_t)16 << 10) /* head and body of one TLS record */
+#define HEAD_ROOM       ((size_t)1 << 10)  /* what an answer's head needs */
 #define WORK_PER_VISIT  32                 /* requests answered before others get their turn */
 #define READS_PER_VISIT 16
 #define WARM_MS         4000 /* idle for so long: memory goes back */
@@ -291,7 +292,14 @@ static void serve(struct h1 *h)
 			answer_refusal(h, h->head.status, h->head.text);
 			return;
 		}
-		if (s == H1_MORE || !handle(h))
+		if (s == H1_MORE)
+			break;
+		/* Room first: what is carried out must be answered. */
+		if (builder_room(&h->out, HEAD_ROOM) == NULL) {
+			end(h);
+			return;
+		}
+		if (!handle(h))
 			break;
 		compose(h);
 		if (!send_answer(h))
