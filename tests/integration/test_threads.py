@@ -7,7 +7,6 @@ import http.client
 import itertools
 import json
 import os
-import random
 import signal
 import socket
 import ssl
