@@ -123,8 +123,8 @@ static enum status read_key(const char *file, uint8_t **ret, size_t *ret_n, stru
 
 static enum status use_key(SSL_CTX *ctx, const char *file, struct err *err)
 {
-	uint8_t *text;
-	size_t n;
+	uint8_t *text = NULL;
+	size_t n = 0;
 	enum status s = read_key(file, &text, &n, err);
 	if (s != ST_OK)
 		return s;
