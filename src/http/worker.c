@@ -17,8 +17,8 @@
 #define ACCEPT_ROUNDS_AT_STOP 64  /* a whole backlog, and an end even when more keep coming */
 #define REST_MS               100 /* no accepting for so long when there are no file descriptors */
 #define FULL_LOG_NS           (10 * NS_PER_S)
-#define TRIM_AFTER            512 /* so many connections gave their memory back; about 16 MB */
-#define TRIM_QUIET            32  /* and in the last tick fewer than these */
+#define TRIM_AFTER            64 /* so many connections gave their memory back; about 2 MB */
+#define TRIM_QUIET            32 /* and in the last tick fewer than these */
 
 struct worker *worker_of(struct loop *l)
 {
