@@ -76,28 +76,27 @@ struct siege {
 	bool offered[SHARES]; /* which */
 };
 
-/* A share for an offer in buf; true when it is one of the five as it was made. */
+/* A share for an offer in buf; true when it is one of the five as it was made, also when the fuzzer has learnt it. */
 static bool take_share(struct siege *g, uint8_t which, uint8_t *buf, struct span *ret)
 {
-	struct span more;
-
 	if (which < SHARES) {
 		struct span is = secret_span(shares[which]);
 
 		memcpy(buf, is.p, is.n);
 		*ret = span_of(buf, fuzz_mutate(g->in, buf, ROOM, is.n));
-		for (int i = 0; i < SHARES; i++)
-			if (span_eq(*ret, secret_span(shares[i]))) {
-				g->offered[i] = true;
-				return true;
-			}
-		return false;
+	} else {
+		struct span more = fuzz_span(g->in, which);
+
+		more.n = more.n < ROOM ? more.n : ROOM;
+		if (more.n > 0)
+			memcpy(buf, more.p, more.n);
+		*ret = span_of(buf, more.n);
 	}
-	more = fuzz_span(g->in, which);
-	more.n = more.n < ROOM ? more.n : ROOM;
-	if (more.n > 0)
-		memcpy(buf, more.p, more.n);
-	*ret = span_of(buf, more.n);
+	for (int i = 0; i < SHARES; i++)
+		if (span_eq(*ret, secret_span(shares[i]))) {
+			g->offered[i] = true;
+			return true;
+		}
 	return false;
 }
 
