@@ -1,7 +1,7 @@
 /*
  * The server: reads the configuration, builds every object, connects them, waits for signals.  Nothing else wires.
  *
- * Order of building: memory, storage, slots, readers, writer, seal, scheduler, audit, metrics, sys, gate, api, http.  Stopping goes the other way:
+ * Order of building: memory, storage, slots, readers, writer, seal, scheduler, audit, metrics, engines, sys, gate, api, http.  Stopping goes the other way:
  * requests under way are answered, the writer closes the store cleanly, then threads end and memory is wiped.
  */
 #include <errno.h>
@@ -42,6 +42,8 @@ struct daemon {
 	struct writer *writer;
 	struct seal *seal;
 	struct sched *sched;
+	struct engine_table engines; /* that operators can mount */
+	struct upkeep *upkeep;
 	struct audit *audit;
 	struct metrics *metrics;
 	struct sys *sys;
@@ -69,6 +71,13 @@ static void rotated(void *ctx, const struct rotation_event *e)
 	sys_rotated(d->sys, e);
 }
 
+static void noted(void *ctx, struct span text)
+{
+	struct daemon *d = ctx;
+
+	sys_noted(d->sys, text);
+}
+
 static int64_t due_at(void *ctx)
 {
 	struct daemon *d = ctx;
@@ -81,6 +90,20 @@ static enum status due(void *ctx, struct txn *t, int64_t now_ns, struct err *err
 	struct daemon *d = ctx;
 
 	return sched_run(d->sched, t, now_ns, err);
+}
+
+static void due_lost(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	sched_lost(d->sched);
+}
+
+static enum status closing(void *ctx, struct txn *t, struct err *err)
+{
+	struct daemon *d = ctx;
+
+	return upkeep_closing(d->upkeep, t, err);
 }
 
 static void closed(void *ctx)
@@ -250,6 +273,9 @@ static enum status build_barrier(struct daemon *d, struct err *err)
 	              .rotated = rotated,
 	              .due_at = due_at,
 	              .due = due,
+	              .due_lost = due_lost,
+	              .noted = noted,
+	              .closing = closing,
 	              .closed = closed,
 	              .term_made = d->hooks != NULL ? term_made : NULL,
 	              .encrypted = d->hooks != NULL ? encrypted : NULL},
@@ -278,6 +304,18 @@ static enum status build_audit(struct daemon *d, struct err *err)
 	return st;
 }
 
+static enum status build_engines(struct daemon *d, struct err *err)
+{
+	d->engines = (struct engine_table){.entries = {{&engine_kv, NULL}}, .n = 1};
+	const struct upkeep_config uc = {
+	    .engines = &d->engines,
+	    .sched = d->sched,
+	    .default_lease_ttl_s = seconds(d->config->default_lease_ttl_ns),
+	    .max_lease_ttl_s = seconds(d->config->max_lease_ttl_ns),
+	};
+	return upkeep_new(&uc, &d->upkeep, err);
+}
+
 static enum status build_core(struct daemon *d, struct err *err)
 {
 	const struct config *c = d->config;
@@ -287,9 +325,14 @@ static enum status build_core(struct daemon *d, struct err *err)
 		return st;
 	if (sched_new(&d->sched) != ST_OK || metrics_new(&d->metrics) != ST_OK)
 		return err_set(err, ST_NOMEM, "out of memory");
+	st = build_engines(d, err);
+	if (st != ST_OK)
+		return st;
 	const struct sys_config sc = {
 	    .seal = d->seal,
 	    .sched = d->sched,
+	    .engines = &d->engines,
+	    .upkeep = d->upkeep,
 	    .audit = d->audit,
 	    .metrics = d->metrics,
 	    .clock = &clock_system,
@@ -311,6 +354,8 @@ static enum status build_core(struct daemon *d, struct err *err)
 	    .random = &random_system,
 	    .sys = &engine_sys,
 	    .sys_self = d->sys,
+	    .engines = &d->engines,
+	    .upkeep = d->upkeep,
 	    .token_ended = sys_token_ended,
 	    .default_lease_ttl_s = sc.default_lease_ttl_s,
 	    .max_lease_ttl_s = sc.max_lease_ttl_s,
@@ -426,6 +471,7 @@ static void tear_down(struct daemon *d)
 	writer_free(&d->writer);
 	seal_free(&d->seal);
 	sys_free(&d->sys);
+	upkeep_free(&d->upkeep);
 	metrics_free(&d->metrics);
 	audit_free(&d->audit);
 	sched_free(&d->sched);

@@ -32,6 +32,19 @@ enum status record_term(struct span stored, uint32_t *ret)
 	return cursor_u32(&c, ret);
 }
 
+enum status record_stamp(struct span stored, uint8_t ret[static RECORD_STAMP_LEN])
+{
+	struct builder b;
+
+	if (stored.n < RECORD_OVERHEAD)
+		return ST_CORRUPT;
+	builder_init_fixed(&b, ret, RECORD_STAMP_LEN);
+	builder_add(&b,
+	            span_of(stored.p + RECORD_HEAD_LEN - AEAD_GCM_NONCE_LEN, AEAD_GCM_NONCE_LEN));
+	builder_add(&b, span_from(stored, stored.n - AEAD_TAG_LEN));
+	return builder_status(&b);
+}
+
 size_t record_plain_len(struct span stored)
 {
 	MUST(stored.n >= RECORD_OVERHEAD);

@@ -24,6 +24,10 @@ MUST_USE enum status record_seal(uint32_t term, const struct aead_key *key,
 /* record_term(stored, ret): the term a record is under, without decrypting.  ST_CORRUPT when it is too short to be a record. */
 MUST_USE enum status record_term(struct span stored, uint32_t *ret);
 
+/* record_stamp(stored, ret): its nonce and its tag.  ST_CORRUPT when it is too short to be a record. */
+#define RECORD_STAMP_LEN (AEAD_GCM_NONCE_LEN + AEAD_TAG_LEN)
+MUST_USE enum status record_stamp(struct span stored, uint8_t ret[static RECORD_STAMP_LEN]);
+
 /* record_plain_len(stored): bytes of plaintext in it; record_term was ST_OK. */
 size_t record_plain_len(struct span stored);
 

@@ -1,3 +1,4 @@
+#include <stdatomic.h>
 #include <string.h>
 
 #include "barrier/record.h"
@@ -65,6 +66,34 @@ enum status txn_exists(struct txn *t, struct span path, struct err *err)
 	if (c != NULL)
 		return c->deleted ? ST_NOT_FOUND : ST_OK;
 	return t->storage->storage->driver->get(t->storage, path, &stored, err);
+}
+
+enum status txn_stamp(struct txn *t, struct span path, uint8_t ret[static TXN_STAMP_LEN],
+                      struct err *err)
+{
+	static _Atomic uint64_t last;
+	const struct change *c;
+	struct span stored;
+	struct builder b;
+	enum status st;
+
+	MUST(t->magic == TXN_MAGIC && !own_path(path));
+	c = t->write != NULL ? overlay_find(&t->write->overlay, path) : NULL;
+	if (c != NULL && c->deleted)
+		return ST_NOT_FOUND;
+	builder_init_fixed(&b, ret, TXN_STAMP_LEN);
+	if (c != NULL) {
+		memset(ret, 0xff, TXN_STAMP_LEN);
+		b.n = TXN_STAMP_LEN - sizeof(uint64_t);
+		builder_u64(&b, atomic_fetch_add_explicit(&last, 1, memory_order_relaxed));
+		return builder_status(&b);
+	}
+	st = t->storage->storage->driver->get(t->storage, path, &stored, err);
+	if (st != ST_OK)
+		return st;
+	return record_stamp(stored, ret) == ST_OK
+	           ? ST_OK
+	           : err_set(err, ST_CORRUPT, "a stored record is too short to be one");
 }
 
 /* The storage's first path >= from that the overlay does not delete, copied out (the driver's is valid only briefly). */
@@ -226,6 +255,30 @@ enum status txn_set_rotation(struct txn *t, const struct rotate_settings *s)
 	return ST_OK;
 }
 
+enum status txn_note(struct txn *t, struct span text, struct err *err)
+{
+	struct txn_write *w = t->write;
+	size_t before;
+
+	MUST(text.n >= 2 && text.p[0] == '{' && text.p[text.n - 1] == '}');
+	if (w == NULL)
+		return ST_NEEDS_WRITER;
+	if (text.n > TXN_NOTE_MAX)
+		return err_set(err, ST_LIMIT, "a note for the audit has at most %d bytes",
+		               TXN_NOTE_MAX);
+	if (w->n_notes == TXN_NOTES_MAX)
+		return err_set(err, ST_LIMIT, "too many notes for the audit at once");
+	before = w->notes.n;
+	builder_lv(&w->notes, text);
+	if (builder_status(&w->notes) != ST_OK) {
+		w->notes.n = before;
+		w->notes.failed = ST_OK;
+		return err_set(err, ST_NOMEM, "no memory for a note for the audit");
+	}
+	w->n_notes++;
+	return ST_OK;
+}
+
 void txn_mark(struct txn *t, struct txn_mark *ret)
 {
 	MUST(t->write != NULL);
@@ -235,6 +288,8 @@ void txn_mark(struct txn *t, struct txn_mark *ret)
 	    .keyring = keyring_ref(t->keyring),
 	    .world = world_ref(t->world),
 	    .events = t->write->n_events,
+	    .notes = t->write->n_notes,
+	    .note_bytes = t->write->notes.n,
 	};
 }
 
@@ -254,6 +309,8 @@ void txn_undo(struct txn *t, struct txn_mark *mark)
 	while (w->n_raw > mark->raw)
 		builder_free(&w->raw[--w->n_raw].value);
 	w->n_events = mark->events;
+	w->n_notes = mark->notes;
+	w->notes.n = mark->note_bytes;
 	for (uint32_t i = keyring_active(mark->keyring) + 1; i <= keyring_active(t->keyring); i++)
 		term_keys_forget(t->keys, i);
 	keyring_unref(&t->keyring);

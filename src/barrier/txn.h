@@ -17,6 +17,10 @@ struct txn;
 MUST_USE enum status txn_get(struct txn *t, struct span path, struct span *ret, struct err *err);
 /* txn_exists: as txn_get, without decrypting. */
 MUST_USE enum status txn_exists(struct txn *t, struct span path, struct err *err);
+/* txn_stamp(t, path, ret, err): as view_stamp. */
+#define TXN_STAMP_LEN 28
+MUST_USE enum status txn_stamp(struct txn *t, struct span path, uint8_t ret[static TXN_STAMP_LEN],
+                               struct err *err);
 /* txn_next(t, from, ret, err): the first path >= from; ST_NOT_FOUND at the end.  Valid until the next call with t. */
 MUST_USE enum status txn_next(struct txn *t, struct span from, struct span *ret, struct err *err);
 
@@ -41,6 +45,10 @@ bool txn_can_write(const struct txn *t);
 MUST_USE enum status txn_set_world(struct txn *t, const struct world *w);
 MUST_USE enum status txn_set_rotation(struct txn *t, const struct rotate_settings *s);
 
+/* txn_note(t, text, err): as view_note; the writer hands it to its hook `noted`. */
+#define TXN_NOTE_MAX 1024
+MUST_USE enum status txn_note(struct txn *t, struct span text, struct err *err);
+
 /* txn_mark(t, ret), txn_undo(t, mark): drop every change made since, values, world and keyring alike.  Writer only (MUST). */
 struct txn_mark {
 	size_t overlay;
@@ -48,6 +56,7 @@ struct txn_mark {
 	const struct keyring *keyring;
 	const struct world *world;
 	size_t events;
+	size_t notes, note_bytes;
 };
 void txn_mark(struct txn *t, struct txn_mark *ret);
 /* txn_undo or txn_release must follow each txn_mark. */

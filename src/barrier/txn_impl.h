@@ -12,6 +12,8 @@
 #define TXN_MAGIC      0x74786e21u
 #define TXN_RAW_MAX    16
 #define TXN_EVENTS_MAX 16
+/* Notes of a group; half of them ends it, so that a job has room for the other half. */
+#define TXN_NOTES_MAX 4096
 
 /* A record that carries no term (term records), put as it is at commit. */
 struct raw_record {
@@ -26,6 +28,8 @@ struct txn_write {
 	size_t n_raw;
 	struct rotation_event events[TXN_EVENTS_MAX];
 	size_t n_events;
+	struct builder notes; /* each as a length and its text */
+	size_t n_notes;
 	struct slots *slots;
 	const struct random *random;
 	int64_t now_ns; /* of this group: never goes back */

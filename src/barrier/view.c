@@ -141,6 +141,26 @@ enum status view_first(const struct view *v, struct span *ret, struct err *err)
 	return ST_OK;
 }
 
+enum status view_stamp(const struct view *v, struct span path, uint8_t ret[static VIEW_STAMP_LEN],
+                       struct err *err)
+{
+	uint8_t buf[STORAGE_KEY_MAX + 1];
+	struct span p;
+	enum status st = whole(v, path, buf, &p, err);
+
+	return st == ST_OK ? txn_stamp(v->txn, p, ret, err) : st;
+}
+
+uint64_t view_number(const struct view *v)
+{
+	return txn_number(v->txn);
+}
+
+enum status view_note(const struct view *v, struct span text, struct err *err)
+{
+	return txn_note(v->txn, text, err);
+}
+
 uint8_t *view_alloc(const struct view *v, size_t n)
 {
 	return txn_alloc(v->txn, n);

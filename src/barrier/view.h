@@ -41,6 +41,24 @@ MUST_USE enum status view_list(const struct view *v, struct span folder, struct 
 /* view_first(v, ret, err): some path of this view, below the prefix (the first); ST_NOT_FOUND when it is empty.  Valid until the next call with the transaction. */
 MUST_USE enum status view_first(const struct view *v, struct span *ret, struct err *err);
 
+/*
+ * view_stamp(v, path, ret, err): what identifies the stored value as of this transaction, without decrypting it: nonce and tag of its record, a new random
+ * nonce each time it is written.  Two equal stamps of one path: the same value.  On the writer a value that an earlier handler of this group wrote has no record
+ * yet: its stamp is one that never comes again.  ST_NOT_FOUND; ST_CORRUPT.  view_number(v): as txn_number.
+ */
+#define VIEW_STAMP_LEN 28
+MUST_USE enum status view_stamp(const struct view *v, struct span path,
+                                uint8_t ret[static VIEW_STAMP_LEN], struct err *err);
+uint64_t view_number(const struct view *v);
+
+/*
+ * view_note(v, text, err): a line for the audit about what was done here that no request asked for: the text of a JSON object, shown as it is, so without
+ * anything secret.  It is written after the change is committed and published; it goes with the change when that is undone or its group fails.  ST_LIMIT: longer
+ * than VIEW_NOTE_MAX, or far too many in one group.  ST_NEEDS_WRITER: on a reader's transaction.  ST_NOMEM.
+ */
+#define VIEW_NOTE_MAX 1024
+MUST_USE enum status view_note(const struct view *v, struct span text, struct err *err);
+
 /* view_alloc(v, n): scratch in locked memory, until the transaction ends; NULL: no memory.  view_can_write(v): on the writer. */
 uint8_t *view_alloc(const struct view *v, size_t n);
 bool view_can_write(const struct view *v);

@@ -79,7 +79,7 @@ static bool group_full(const struct writer *w, size_t jobs)
 {
 	return jobs >= JOBS_A_GROUP || w->arena.used >= GROUP_BYTES ||
 	       w->write.overlay.n + writer_group_records(w) / 16 >= writer_group_records(w) ||
-	       w->write.n_raw >= TXN_RAW_MAX / 2;
+	       w->write.n_raw >= TXN_RAW_MAX / 2 || w->write.n_notes >= TXN_NOTES_MAX / 2;
 }
 
 /* The upper floor's periodic work, when its time has come. */
@@ -109,6 +109,10 @@ static enum due_outcome run_due(struct writer *w)
 /* Without this, work that is due and cannot be committed would be tried again at once, for ever. */
 static void due_settle(struct writer *w, enum due_outcome due, enum status st)
 {
+	const struct writer_hooks *h = &w->config.hooks;
+
+	if (due == DUE_RAN && st != ST_OK && h->due_lost != NULL)
+		h->due_lost(h->ctx);
 	if (due == DUE_FAILED || (due == DUE_RAN && st != ST_OK))
 		backoff_step(&w->due_retry, clock_mono_ns(w->config.clock));
 	else if (due == DUE_RAN)
@@ -362,6 +366,7 @@ enum status writer_new(const struct writer_config *config, struct writer **ret, 
 		return ST_IO;
 	}
 	overlay_init(&w->write.overlay, &w->arena);
+	builder_init(&w->write.notes, TXN_NOTES_MAX * (size_t)(TXN_NOTE_MAX + 4));
 	w->write.slots = config->slots;
 	w->write.random = config->random;
 	*ret = w;
@@ -404,6 +409,7 @@ void writer_free(struct writer **w)
 	arena_free(&(*w)->arena);
 	term_keys_drop(&(*w)->keys);
 	builder_free(&(*w)->sealed);
+	builder_free(&(*w)->write.notes);
 	free((*w)->touched);
 	keyring_unref(&(*w)->keyring);
 	world_unref(&(*w)->world);

@@ -41,6 +41,15 @@ struct writer_hooks {
 	/* due_at: the wall time at which `due` wants to run; INT64_MAX: never.  due: run as a job of a group; its changes are committed with it. */
 	int64_t (*due_at)(void *ctx);
 	enum status (*due)(void *ctx, struct txn *t, int64_t now_ns, struct err *err);
+	/* due_lost: due did its work, but its group could not be committed: nothing of it is there. */
+	void (*due_lost)(void *ctx);
+	/* noted: what txn_note was given, one call a note, when its change is committed and published, before the answers of its group go. */
+	void (*noted)(void *ctx, struct span text);
+	/*
+	 * closing: the store closes: no loop reads any more, and all have dropped what they cache.  What it changes is committed with the mark of a clean stop,
+	 * the last commit; not when it fails, or the commit does: then the mark is set without it.
+	 */
+	enum status (*closing)(void *ctx, struct txn *t, struct err *err);
 	/* closed: the store was sealed, all keys are gone. */
 	void (*closed)(void *ctx);
 	/* term_made: nothing was encrypted under this term yet; encrypted: a record is about to be encrypted under it (tests count with these). */
@@ -96,8 +105,10 @@ MUST_USE enum status writer_open(
     enum status (*load)(void *ctx, struct txn *t, const struct world **ret_world, struct err *err),
     void *ctx, struct err *err);
 
-/* writer_close (control): clear the running mark, publish nothing, stop all readers, drop every key; CLOSED when it returns.  A mark that cannot be
- * cleared is logged: the next start then counts an unclean stop. */
+/*
+ * writer_close (control): publish nothing, stop all readers, let the upper floor store its last (closing) and clear the running mark in one commit, drop every
+ * key; CLOSED when it returns.  A mark that cannot be cleared is logged: the next start then counts an unclean stop.
+ */
 void writer_close(struct writer *w);
 
 /* writer_get_raw (control): a record outside the barrier, appended to out; any state.  ST_NOT_FOUND. */

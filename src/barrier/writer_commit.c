@@ -73,6 +73,18 @@ enum status writer_group_begin(struct writer *w, struct err *err)
 	return ST_OK;
 }
 
+static void forget_notes(struct writer *w)
+{
+	builder_reset(&w->write.notes);
+	if (w->write.notes.cap > SEALED_KEPT) {
+		size_t max = w->write.notes.max;
+
+		builder_free(&w->write.notes);
+		builder_init(&w->write.notes, max);
+	}
+	w->write.n_notes = 0;
+}
+
 /* Forget the group's changes; the storage transaction has ended or is aborted here. */
 void writer_group_end(struct writer *w)
 {
@@ -88,6 +100,7 @@ void writer_group_end(struct writer *w)
 	w->write.n_events = 0;
 	overlay_reset(&w->write.overlay);
 	arena_reset(&w->arena);
+	forget_notes(w);
 	if (w->sealed.cap > SEALED_KEPT)
 		builder_free(&w->sealed);
 	w->txn.magic = 0;
@@ -217,6 +230,9 @@ static enum status touch(struct writer *w, uint32_t term, struct usage **ret, st
 }
 
 /* ---- applying a group ---- */
+
+/* The last one before the store closes clears the running mark and publishes nothing. */
+enum group_kind { GROUP_USUAL, GROUP_LAST };
 
 /* The record that a change replaces is one less under its term. */
 static enum status uncount_old(struct writer *w, struct span path, struct err *err)
@@ -431,6 +447,15 @@ fail:
 	return st;
 }
 
+static void tell_notes(struct writer *w)
+{
+	struct cursor c = cursor_of(builder_span(&w->write.notes));
+	struct span text;
+
+	while (w->config.hooks.noted != NULL && cursor_lv(&c, &text) == ST_OK)
+		w->config.hooks.noted(w->config.hooks.ctx, text);
+}
+
 static void group_committed(struct writer *w)
 {
 	uint32_t was = keyring_active(w->keyring);
@@ -455,6 +480,7 @@ static void group_committed(struct writer *w)
 		if (w->config.hooks.rotated != NULL)
 			w->config.hooks.rotated(w->config.hooks.ctx, e);
 	}
+	tell_notes(w);
 }
 
 static bool group_empty(const struct writer *w)
@@ -462,20 +488,40 @@ static bool group_empty(const struct writer *w)
 	return w->write.overlay.n == 0 && w->txn.keyring == w->keyring && w->txn.world == w->world;
 }
 
-/* Seal, count, put, hang, commit. */
-static enum status group_store(struct writer *w, uint64_t puts, struct err *err)
+/* Seal, count, put. */
+static enum status group_apply(struct writer *w, uint64_t puts, enum group_kind kind,
+                               struct err *err)
 {
-	struct snapshots *snapshots = readers_snapshots(w->config.readers);
-	enum status st;
+	struct keyring *stopped;
+	enum status st = ST_OK;
 
 	if (puts > UINT32_MAX)
 		return err_set(err, ST_LIMIT, "too many records at once");
-	st = writer_allow(
-	    w, puts > writer_group_records(w) ? (uint32_t)puts : writer_group_records(w), err);
-	if (st == ST_OK)
-		st = writer_apply(w, err);
+	if (puts > 0 || kind == GROUP_USUAL)
+		st = writer_allow(
+		    w, puts > writer_group_records(w) ? (uint32_t)puts : writer_group_records(w),
+		    err);
+	if (st == ST_OK && kind == GROUP_LAST) {
+		st = keyring_with_allowance(w->txn.keyring, 0, &stopped);
+		if (st != ST_OK)
+			return err_set(err, st, "no memory for the keyring");
+		keyring_unref(&w->txn.keyring);
+		w->txn.keyring = stopped;
+	}
+	return st == ST_OK ? writer_apply(w, err) : st;
+}
+
+/* Seal, count, put, hang, commit. */
+static enum status group_store(struct writer *w, uint64_t puts, enum group_kind kind,
+                               struct err *err)
+{
+	struct snapshots *snapshots = readers_snapshots(w->config.readers);
+	enum status st = group_apply(w, puts, kind, err);
+
 	if (st != ST_OK)
 		return st;
+	if (kind == GROUP_LAST)
+		return writer_commit(w, err);
 	st = snapshots_hang(snapshots, writer_driver(w)->id(w->txn.storage), w->txn.keyring,
 	                    w->txn.world);
 	if (st != ST_OK)
@@ -483,21 +529,25 @@ static enum status group_store(struct writer *w, uint64_t puts, struct err *err)
 	return writer_commit(w, err);
 }
 
-enum status writer_group_commit(struct writer *w, struct err *err)
+static enum status group_finish(struct writer *w, enum group_kind kind, struct err *err)
 {
 	uint64_t puts = count_puts(&w->write.overlay);
 	enum term_cause automatic = (enum term_cause)0;
 	enum status st = ST_OK;
 
 	/* The first group after opening: it is committed even if empty, as publishing belongs to a commit. */
-	bool first = readers_snapshots(w->config.readers)->published == NULL;
+	bool first = kind == GROUP_USUAL && readers_snapshots(w->config.readers)->published == NULL;
 
 	if (first || puts > 0 || w->txn.keyring != w->keyring ||
-	    rotate_due_at(w->txn.keyring) <= w->write.now_ns)
+	    (kind == GROUP_USUAL && rotate_due_at(w->txn.keyring) <= w->write.now_ns))
 		st = rotate_when_due(w, puts, &automatic, err);
-	if (st != ST_OK || (group_empty(w) && !first))
+	if (st != ST_OK)
 		return st;
-	st = group_store(w, puts, err);
+	if (group_empty(w) && !first && kind == GROUP_USUAL) {
+		tell_notes(w);
+		return ST_OK;
+	}
+	st = group_store(w, puts, kind, err);
 	if (st == ST_OK) {
 		group_committed(w);
 		return ST_OK;
@@ -508,4 +558,14 @@ enum status writer_group_commit(struct writer *w, struct err *err)
 	if (automatic != 0)
 		rotation_failed(w, automatic, err);
 	return st;
+}
+
+enum status writer_group_commit(struct writer *w, struct err *err)
+{
+	return group_finish(w, GROUP_USUAL, err);
+}
+
+enum status writer_group_close(struct writer *w, struct err *err)
+{
+	return group_finish(w, GROUP_LAST, err);
 }

@@ -86,30 +86,33 @@ out:
 /* A clean stop: the running mark goes, the counts are exact. */
 static void clear_mark(struct writer *w)
 {
-	struct keyring *k;
 	struct err err = {0};
 	enum status st = writer_group_begin(w, &err);
 
-	if (st != ST_OK)
-		goto fail;
-	st = keyring_with_allowance(w->keyring, 0, &k);
 	if (st == ST_OK) {
-		struct usage u = w->active;
-
-		keyring_unref(&w->txn.keyring);
-		w->txn.keyring = k;
-		u.encryptions += w->carry;
-		st = writer_put_usage(w, keyring_active(k), &u, &err);
+		st = writer_group_close(w, &err);
+		writer_group_end(w);
 	}
-	if (st == ST_OK)
-		st = writer_put_head(w, w->txn.keyring, &err);
-	if (st == ST_OK)
-		st = writer_commit(w, &err);
-	writer_group_end(w);
-	if (st == ST_OK)
-		return;
-fail:
-	log_error(MODULE, "the clean stop could not be recorded: %s", err_text(&err, st));
+	if (st != ST_OK)
+		log_error(MODULE, "the clean stop could not be recorded: %s", err_text(&err, st));
+}
+
+/* The same, with what the upper floor stores at last.  Any status but ST_OK: the mark is still there. */
+static enum status store_last(struct writer *w)
+{
+	struct err err = {0};
+	enum status st = writer_group_begin(w, &err);
+
+	if (st == ST_OK) {
+		st = w->config.hooks.closing(w->config.hooks.ctx, &w->txn, &err);
+		if (st == ST_OK)
+			st = writer_group_close(w, &err);
+		writer_group_end(w);
+	}
+	if (st != ST_OK)
+		log_error(MODULE, "what was to be stored at the stop is lost: %s",
+		          err_text(&err, st));
+	return st;
 }
 
 /*
@@ -202,8 +205,9 @@ void writer_close(struct writer *w)
 		return;
 	w->state = WRITER_CLOSED;
 	snapshots_clear(readers_snapshots(w->config.readers));
-	clear_mark(w);
 	readers_stop(w->config.readers);
+	if (w->config.hooks.closing == NULL || store_last(w) != ST_OK)
+		clear_mark(w);
 	if (w->config.hooks.closed != NULL)
 		w->config.hooks.closed(w->config.hooks.ctx);
 	forget(w);

@@ -81,6 +81,9 @@ void writer_group_end(struct writer *w);
  */
 MUST_USE enum status writer_allow(struct writer *w, uint32_t records, struct err *err);
 
+/* writer_group_close(w, err): the same for the last group of the store, which clears the running mark and publishes nothing. */
+MUST_USE enum status writer_group_close(struct writer *w, struct err *err);
+
 /* writer_group_commit(w, err): commit what the jobs of this group left in the transaction.  ST_OK: durable and published; else nothing changed. */
 MUST_USE enum status writer_group_commit(struct writer *w, struct err *err);
 

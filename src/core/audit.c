@@ -282,11 +282,12 @@ static void note(struct device *d, int e)
 
 /* What a line is made of. */
 struct content {
-	enum { REQUEST, RESPONSE, ROTATION } type;
+	enum { REQUEST, RESPONSE, ROTATION, EVENT } type;
 	const struct audit_subject *subject;
 	const char *why;
 	const struct audit_answer *answer;
 	const struct rotation_event *event;
+	struct span text;
 };
 
 static void compose(struct builder *b, const struct audit_style *style, int64_t now_ns,
@@ -302,8 +303,11 @@ static void compose(struct builder *b, const struct audit_style *style, int64_t 
 	case ROTATION:
 		audit_line_rotation(b, now_ns, c->event);
 		break;
+	case EVENT:
+		audit_line_event(b, now_ns, c->text);
+		break;
 	default:
-		MUST(c->type <= ROTATION);
+		MUST(c->type <= EVENT);
 	}
 }
 
@@ -400,6 +404,15 @@ void audit_rotated(struct audit *a, const struct rotation_event *e)
 	if (put(a, NULL, &c, &err) != ST_OK)
 		log_error("audit", "rotation to term %u is not in the audit: %s", e->new_term,
 		          err.text);
+}
+
+void audit_noted(struct audit *a, struct span text)
+{
+	const struct content c = {.type = EVENT, .text = text};
+	struct err err = {0};
+
+	if (put(a, NULL, &c, &err) != ST_OK)
+		log_error("audit", "an event is not in the audit: %s", err.text);
 }
 
 void audit_stats(const struct audit *a, struct audit_stats *ret)

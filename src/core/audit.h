@@ -75,6 +75,9 @@ MUST_USE enum status audit_response(struct audit *a, const struct audit_salts *s
 /* audit_rotated(a, e): an automatic (or any) rotation, as a line of type "rotation": cause, terms, counts.  Failures are logged. */
 void audit_rotated(struct audit *a, const struct rotation_event *e);
 
+/* audit_noted(a, text): what an engine did unasked, as a line of type "event" that holds the JSON object `text`.  Failures are logged. */
+void audit_noted(struct audit *a, struct span text);
+
 struct audit_stats {
 	uint64_t lines, failures;
 };

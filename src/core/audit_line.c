@@ -389,3 +389,13 @@ void audit_line_rotation(struct builder *b, int64_t now_ns, const struct rotatio
 	json_end_object(&w);
 	json_end_object(&w);
 }
+
+void audit_line_event(struct builder *b, int64_t now_ns, struct span text)
+{
+	struct json_writer w;
+
+	begin_line(&w, b, now_ns, "event");
+	json_name(&w, "event");
+	json_raw(&w, text);
+	json_end_object(&w);
+}

@@ -30,5 +30,6 @@ void audit_line_request(struct builder *b, const struct audit_style *style, int6
 void audit_line_response(struct builder *b, const struct audit_style *style, int64_t now_ns,
                          const struct audit_subject *s, const struct audit_answer *answer);
 void audit_line_rotation(struct builder *b, int64_t now_ns, const struct rotation_event *e);
+void audit_line_event(struct builder *b, int64_t now_ns, struct span text);
 
 #endif

@@ -5,12 +5,19 @@
 
 /* ---- where a call runs ---- */
 
-static struct gate_place place_of(struct gate *g, struct txn *t, struct token_cache *cache)
+static struct gate_place on_loop(struct gate *g, struct txn *t, const struct gate_loop *l)
 {
 	return (struct gate_place){.gate = g,
 	                           .txn = t,
-	                           .world = t != NULL ? world_core(txn_world(t)) : NULL,
-	                           .cache = cache};
+	                           .world = world_core(txn_world(t)),
+	                           .cache = l->cache,
+	                           .threads = &l->threads};
+}
+
+static struct gate_place on_writer(struct gate *g, struct txn *t)
+{
+	return (struct gate_place){
+	    .gate = g, .txn = t, .world = world_core(txn_world(t)), .cache = g->writer_cache};
 }
 
 /* ---- audit and the way out ---- */
@@ -212,6 +219,10 @@ static void run_handler(struct gate_pass *p, struct gate_call *call, struct txn 
 		txn_release(t, &mark);
 	else
 		txn_undo(t, &mark);
+	if (p->op.nudge)
+		upkeep_wake(call->gate->config.upkeep, p->mount, SCHED_NOW);
+	else if (call->ans.status == ST_OK && p->op.wake_ns != INT64_MAX)
+		upkeep_wake(call->gate->config.upkeep, p->mount, p->op.wake_ns);
 }
 
 /*
@@ -221,7 +232,7 @@ static void run_handler(struct gate_pass *p, struct gate_call *call, struct txn 
 static enum status run_write(struct writer_job *job, struct txn *t, struct err *err)
 {
 	struct gate_call *call = call_of(job);
-	struct gate_place at = place_of(call->gate, t, call->gate->writer_cache);
+	struct gate_place at = on_writer(call->gate, t);
 	char hash[TOKEN_HASH_LEN + 1] = "";
 	struct gate_pass p;
 	bool last;
@@ -247,7 +258,7 @@ static enum status run_write(struct writer_job *job, struct txn *t, struct err *
 static enum status run_charge(struct writer_job *job, struct txn *t, struct err *err)
 {
 	struct gate_call *call = call_of(job);
-	struct gate_place at = place_of(call->gate, t, call->gate->writer_cache);
+	struct gate_place at = on_writer(call->gate, t);
 	char hash[TOKEN_HASH_LEN + 1] = "";
 	const struct known *known = NULL;
 	bool last;
@@ -340,6 +351,8 @@ static void dispatch(struct gate_pass *p, struct gate_call *call, enum status ve
 		return;
 	}
 	st = handle(p, call);
+	if (p->op.nudge)
+		gate_nudge(call->loop->ctx, call->gate->config.writer, p->mount);
 	if (st == ST_NEEDS_WRITER) {
 		submit(call, GATE_WRITE);
 		return;
@@ -405,7 +418,7 @@ void gate_submit(struct gate *g, struct gate_call *call)
 		submit_closed(g, call, st, &err);
 		return;
 	}
-	at = place_of(g, t, l->cache);
+	at = on_loop(g, t, l);
 	st = gate_authorize(&p, &at, call);
 	if (audit_in(call, &at, &p, st) != ST_OK)
 		complete(call);
@@ -420,6 +433,7 @@ static void drop_cache(void *ctx)
 	struct gate_loop *l = ctx;
 
 	token_cache_drop(l->cache);
+	engine_threads_drop(&l->threads);
 }
 
 static void turn_end(void *ctx)
@@ -448,6 +462,7 @@ static void loop_free(struct gate_loop **l)
 		return;
 	reader_close(&(*l)->reader);
 	token_cache_free(&(*l)->cache);
+	engine_threads_free(&(*l)->threads);
 	free(*l);
 	*l = NULL;
 }
@@ -466,6 +481,7 @@ void gate_free(struct gate **g)
 void gate_closed(struct gate *g)
 {
 	token_cache_drop(g->writer_cache);
+	upkeep_closed(g->config.upkeep);
 }
 
 enum status gate_join(struct gate *g, struct loop *loop, struct err *err)
@@ -474,10 +490,12 @@ enum status gate_join(struct gate *g, struct loop *loop, struct err *err)
 	enum status st = ST_NOMEM;
 
 	MUST(loop->index < GATE_LOOPS_MAX && g->loops[loop->index] == NULL);
-	if (l == NULL || token_cache_new(&l->cache) != ST_OK) {
+	if (l == NULL || token_cache_new(&l->cache) != ST_OK ||
+	    engine_threads_init(&l->threads, g->config.engines) != ST_OK) {
 		err_set(err, st, "no memory for a loop");
 		goto fail;
 	}
+	gate_nudges_init(l, g->config.upkeep);
 	st = reader_new(g->config.readers, loop, drop_cache, l, &l->reader, err);
 	if (st != ST_OK)
 		goto fail;

@@ -23,6 +23,7 @@
 #include "core/audit.h"
 #include "core/metrics.h"
 #include "core/token.h"
+#include "core/upkeep.h"
 #include "engine/engine.h"
 
 struct gate;
@@ -60,6 +61,8 @@ struct gate_config {
 	/* the operations that exist while there is no world: those of sys with OP_ANY_STATE */
 	const struct engine *sys;
 	void *sys_self;
+	const struct engine_table *engines; /* that operators can mount */
+	struct upkeep *upkeep;
 	/* token_ended(sys_self): a token had its last use; what depends on it waits to be purged.  On the writer's thread. */
 	void (*token_ended)(void *sys_self);
 	int64_t default_lease_ttl_s, max_lease_ttl_s;

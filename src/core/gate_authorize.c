@@ -3,21 +3,27 @@
 
 #include <string.h>
 
+/* The object of this thread for the mount's engine. */
+static void *gate_thread(const struct gate_place *at, const struct mount *m)
+{
+	if (at->threads == NULL)
+		return upkeep_thread(at->gate->config.upkeep, m);
+	return m->slot < ENGINES_MAX ? at->threads->of[m->slot] : NULL;
+}
+
 static void set_op(struct gate_pass *p, const struct gate_place *at, struct gate_call *call,
                    const struct mount *m)
 {
 	const struct gate_config *c = &at->gate->config;
 
-	p->facts = (struct mount_facts){
-	    .path = span_of(m->path, m->n),
-	    .default_lease_ttl_s =
-	        m->default_lease_ttl_s != 0 ? m->default_lease_ttl_s : c->default_lease_ttl_s,
-	    .max_lease_ttl_s = m->max_lease_ttl_s != 0 ? m->max_lease_ttl_s : c->max_lease_ttl_s,
-	};
+	mount_get_facts(m, c->default_lease_ttl_s, c->max_lease_ttl_s, &p->facts);
+	p->mount = m;
 	p->op.req = &call->req;
 	p->op.ans = &call->ans;
 	p->op.mount = &p->facts;
 	p->op.self = m->self;
+	p->op.thread = gate_thread(at, m);
+	p->op.wake_ns = INT64_MAX;
 	p->op.random = c->random;
 	p->op.now_ns = call->req.now_ns;
 	view_init(&p->op.view, at->txn, span_str(m->prefix));

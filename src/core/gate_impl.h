@@ -10,9 +10,23 @@
 /* Requests by what became of them. */
 enum gate_outcome { OUT_OK, OUT_REFUSED, OUT_DENIED, OUT_FAILED, OUT_COUNT };
 
+/*
+ * A nudge on its way to the writer; the memory is kept for the next one.  FREE: the loop's to fill in.  WAITING: the job is on its way, a second nudge of
+ * the same mount goes along.  RUNNING: the writer has begun with it; a second one makes it AGAIN, and the writer does it once more.
+ */
+struct gate_nudge {
+	struct writer_job job; /* first member */
+	struct upkeep *upkeep;
+	_Atomic enum nudge_state { NUDGE_FREE, NUDGE_WAITING, NUDGE_RUNNING, NUDGE_AGAIN } state;
+	char uuid[UUID_LEN + 1]; /* of the mount; "": all */
+};
+#define GATE_NUDGES 8
+
 struct gate_loop {
 	struct reader *reader;
 	struct token_cache *cache;
+	struct engine_threads threads;
+	struct gate_nudge nudges[GATE_NUDGES + 1]; /* the last one is for all mounts */
 	_Atomic uint64_t outcomes[OUT_COUNT];
 };
 
@@ -28,6 +42,7 @@ struct gate_place {
 	struct txn *txn; /* NULL: closed */
 	const struct core_world *world;
 	struct token_cache *cache;
+	const struct engine_threads *threads; /* the loop's; NULL: on the writer */
 };
 
 /* What gate_authorize found out. */
@@ -35,6 +50,7 @@ struct gate_pass {
 	struct op op;
 	struct caller caller;
 	struct mount_facts facts;
+	const struct mount *mount; /* NULL: none covers the path */
 	const struct known *known; /* NULL: no token was needed, or it is none */
 	bool
 	    bound; /* a rule speaks of parameters: the query, which it has not looked at, must not reach the handler */
@@ -46,5 +62,10 @@ struct gate_pass {
  */
 MUST_USE enum status gate_authorize(struct gate_pass *p, const struct gate_place *at,
                                     struct gate_call *call);
+
+/* gate_nudge(l, w, m): on the loop's thread: let the writer tick the mount soon. */
+void gate_nudge(struct gate_loop *l, struct writer *w, const struct mount *m);
+/* gate_nudges_init(l, upkeep) */
+void gate_nudges_init(struct gate_loop *l, struct upkeep *u);
 
 #endif

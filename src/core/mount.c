@@ -106,9 +106,35 @@ const struct mount *mounts_at(const struct mounts *m, size_t i)
 	return &m->mounts[i];
 }
 
-const struct engine *mount_engine(struct span type)
+const struct mount *mounts_by_uuid(const struct mounts *m, const char *uuid)
 {
-	return span_eq_str(type, "kv") || span_eq_str(type, "generic") ? &engine_kv : NULL;
+	for (size_t i = 0; i < m->n; i++)
+		if (strcmp(m->mounts[i].uuid, uuid) == 0)
+			return &m->mounts[i];
+	return NULL;
+}
+
+enum status mount_set_engine(struct mount *m, const struct engine_table *engines, struct span type)
+{
+	size_t slot = engine_find(engines, type);
+
+	if (slot == engines->n)
+		return ST_NOT_FOUND;
+	m->engine = engines->entries[slot].engine;
+	m->self = engines->entries[slot].self;
+	m->slot = slot;
+	return ST_OK;
+}
+
+void mount_get_facts(const struct mount *m, int64_t default_lease_ttl_s, int64_t max_lease_ttl_s,
+                     struct mount_facts *ret)
+{
+	*ret = (struct mount_facts){
+	    .path = mount_path(m),
+	    .default_lease_ttl_s =
+	        m->default_lease_ttl_s != 0 ? m->default_lease_ttl_s : default_lease_ttl_s,
+	    .max_lease_ttl_s = m->max_lease_ttl_s != 0 ? m->max_lease_ttl_s : max_lease_ttl_s,
+	};
 }
 
 static enum status reserved(struct span path, struct err *err)
@@ -227,7 +253,8 @@ static enum status member_text(const struct json_value *o, const char *name, cha
 	return span_cstr(v->text, buf, cap);
 }
 
-static enum status parse_record(const struct json_value *o, struct mount *m)
+static enum status parse_record(const struct json_value *o, const struct engine_table *engines,
+                                struct mount *m)
 {
 	char type[32];
 
@@ -241,9 +268,9 @@ static enum status parse_record(const struct json_value *o, struct mount *m)
 	    json_i64(json_member(o, "default_lease_ttl"), &m->default_lease_ttl_s) != ST_OK ||
 	    json_i64(json_member(o, "max_lease_ttl"), &m->max_lease_ttl_s) != ST_OK)
 		return ST_CORRUPT;
-	m->engine = mount_engine(span_str(type));
 	m->n = strlen(m->path);
-	if (m->engine == NULL || m->n < 2 || m->path[m->n - 1] != '/')
+	if (mount_set_engine(m, engines, span_str(type)) != ST_OK || m->n < 2 ||
+	    m->path[m->n - 1] != '/')
 		return ST_CORRUPT;
 	m->segments = count_segments(mount_path(m));
 	return ST_OK;
@@ -260,6 +287,7 @@ static void set_prefix(struct mount *m)
 
 struct loading {
 	const struct view *view;
+	const struct engine_table *engines;
 	const struct mounts *table;
 	struct err *err;
 };
@@ -281,7 +309,7 @@ static enum status load_one(struct loading *l, struct mount *m)
 	json_init(&doc);
 	st = json_parse(&doc, copy, record.n, NULL, l->err);
 	if (st == ST_OK)
-		st = parse_record(json_root(&doc), m);
+		st = parse_record(json_root(&doc), l->engines, m);
 	json_free(&doc);
 	/* An old record put back may stand where another mount is now. */
 	if (st == ST_OK)
@@ -315,7 +343,8 @@ static enum status load_visit(void *arg, struct span name)
 
 static enum status add_builtin(const struct mounts **table, const struct mount_builtin *b)
 {
-	struct mount m = {.engine = b->engine, .self = b->self, .builtin = true};
+	struct mount m = {
+	    .engine = b->engine, .self = b->self, .slot = ENGINES_MAX, .builtin = true};
 	const struct mounts *next;
 	struct builder text;
 	enum status st;
@@ -339,10 +368,11 @@ static enum status add_builtin(const struct mounts **table, const struct mount_b
 	return ST_OK;
 }
 
-enum status mounts_load(const struct view *view, const struct mount_builtin *builtin, size_t n,
-                        const struct mounts **ret, struct err *err)
+enum status mounts_load(const struct view *view, const struct engine_table *engines,
+                        const struct mount_builtin *builtin, size_t n, const struct mounts **ret,
+                        struct err *err)
 {
-	struct loading l = {.view = view, .table = table_new(0), .err = err};
+	struct loading l = {.view = view, .engines = engines, .table = table_new(0), .err = err};
 	enum status st = l.table == NULL ? ST_NOMEM : ST_OK;
 
 	for (size_t i = 0; st == ST_OK && i < n; i++)

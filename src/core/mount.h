@@ -17,7 +17,8 @@ struct mount {
 	unsigned segments;
 	char prefix[64]; /* in the storage: "logical/UUID/" */
 	const struct engine *engine;
-	void *self; /* of a built-in mount */
+	void *self;  /* the engine's object, or the built-in mount's */
+	size_t slot; /* of the engine in the table of engines; ENGINES_MAX: built in */
 	char uuid[UUID_LEN + 1];
 	char accessor[40];
 	char description[MOUNT_TEXT_MAX];
@@ -38,9 +39,11 @@ struct mount_builtin {
 	const char *description;
 };
 
-/* mounts_load(view, builtin, n, ret, err): the built-in mounts and every record of the view.  ST_CORRUPT names the record. */
-MUST_USE enum status mounts_load(const struct view *view, const struct mount_builtin *builtin,
-                                 size_t n, const struct mounts **ret, struct err *err);
+/* mounts_load(view, engines, builtin, n, ret, err): the built-in mounts and every record of the view.  ST_CORRUPT names the record, also when its engine
+ * is not in the table. */
+MUST_USE enum status mounts_load(const struct view *view, const struct engine_table *engines,
+                                 const struct mount_builtin *builtin, size_t n,
+                                 const struct mounts **ret, struct err *err);
 const struct mounts *mounts_ref(const struct mounts *m);
 void mounts_unref(const struct mounts **m);
 
@@ -48,11 +51,18 @@ void mounts_unref(const struct mounts **m);
 const struct mount *mounts_find(const struct mounts *m, const struct path *path);
 /* mounts_at_path(m, "team/kv"): the mount at exactly this path, with or without the trailing slash. */
 const struct mount *mounts_at_path(const struct mounts *m, struct span path);
+/* mounts_by_uuid(m, uuid): NULL: none. */
+const struct mount *mounts_by_uuid(const struct mounts *m, const char *uuid);
 size_t mounts_count(const struct mounts *m);
 const struct mount *mounts_at(const struct mounts *m, size_t i);
 
-/* mount_engine("kv"): an engine that operators may mount; NULL: no such. */
-const struct engine *mount_engine(struct span type);
+/* mount_set_engine(m, engines, "kv"): engine, object and slot of the mount; ST_NOT_FOUND: operators can mount no such engine. */
+MUST_USE enum status mount_set_engine(struct mount *m, const struct engine_table *engines,
+                                      struct span type);
+/* mount_get_facts(m, default_lease_ttl_s, max_lease_ttl_s, ret): what its engine may know; the lengths are the server's, which hold where the mount has none.
+ * Valid as long as m. */
+void mount_get_facts(const struct mount *m, int64_t default_lease_ttl_s, int64_t max_lease_ttl_s,
+                     struct mount_facts *ret);
 
 /* mount_check_path(m, path, except, ret, err): may a mount stand here (path with its trailing slash into ret)?  ST_INVALID with the text that clients
  * know: reserved, in use, or below or above another.  except: a mount that does not count, or NULL. */

@@ -15,7 +15,9 @@ struct work {
 	                   struct err *err);
 	void *ctx;
 	int64_t at_ns;
-	int64_t wait_ns; /* of the last failure; 0: none */
+	int64_t wait_ns;         /* of the last failure; 0: none */
+	void (*lost)(void *ctx); /* NULL: nobody asks */
+	bool ran;                /* in the last run, without a failure */
 };
 
 struct sched {
@@ -47,6 +49,12 @@ unsigned sched_add(struct sched *s, const char *name,
 	MUST(s->n < SCHED_MAX);
 	s->works[s->n] = (struct work){.name = name, .run = run, .ctx = ctx, .at_ns = SCHED_NEVER};
 	return s->n++;
+}
+
+void sched_on_lost(struct sched *s, unsigned number, void (*lost)(void *ctx))
+{
+	MUST(number < s->n);
+	s->works[number].lost = lost;
 }
 
 void sched_at(struct sched *s, unsigned number, int64_t at_ns)
@@ -88,6 +96,7 @@ static void run_one(struct work *w, struct txn *t, int64_t now_ns)
 		txn_release(t, &mark);
 		w->at_ns = next;
 		w->wait_ns = 0;
+		w->ran = true;
 		return;
 	}
 	txn_undo(t, &mark);
@@ -105,7 +114,24 @@ enum status sched_run(void *sched, struct txn *t, int64_t now_ns, struct err *er
 
 	(void)err;
 	for (unsigned i = 0; i < s->n; i++)
+		s->works[i].ran = false;
+	for (unsigned i = 0; i < s->n; i++)
 		if (s->works[i].at_ns <= now_ns)
 			run_one(&s->works[i], t, now_ns);
 	return ST_OK;
+}
+
+void sched_lost(void *sched)
+{
+	struct sched *s = sched;
+
+	for (unsigned i = 0; i < s->n; i++) {
+		struct work *w = &s->works[i];
+
+		if (!w->ran)
+			continue;
+		w->at_ns = SCHED_NOW;
+		if (w->lost != NULL)
+			w->lost(w->ctx);
+	}
 }

@@ -25,12 +25,17 @@ unsigned sched_add(struct sched *s, const char *name,
                                       int64_t *ret_next_ns, struct err *err),
                    void *ctx);
 
+/* sched_on_lost(s, number, lost): before threads; lost(ctx): what the last run changed could not be committed; it is planned for at once already. */
+void sched_on_lost(struct sched *s, unsigned number, void (*lost)(void *ctx));
+
 /* sched_at(s, number, at_ns): run it at this time if that is earlier than what is planned.  sched_clear: nothing is planned any more (sealed).  Writer's thread. */
 void sched_at(struct sched *s, unsigned number, int64_t at_ns);
 void sched_clear(struct sched *s);
 
-/* For the writer's hooks: the earliest planned time; one run of everything whose time has come. */
+/* For the writer's hooks: the earliest planned time; one run of everything whose time has come; its group could not be committed. */
 int64_t sched_due_at(void *sched);
 MUST_USE enum status sched_run(void *sched, struct txn *t, int64_t now_ns, struct err *err);
+
+void sched_lost(void *sched);
 
 #endif

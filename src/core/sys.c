@@ -184,6 +184,13 @@ void sys_rotated(void *sys, const struct rotation_event *e)
 	audit_rotated(s->config.audit, e);
 }
 
+void sys_noted(void *sys, struct span text)
+{
+	struct sys *s = sys;
+
+	audit_noted(s->config.audit, text);
+}
+
 void sys_token_ended(void *sys)
 {
 	struct sys *s = sys;

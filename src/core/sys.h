@@ -8,6 +8,7 @@
 #include "core/audit.h"
 #include "core/metrics.h"
 #include "core/sched.h"
+#include "core/upkeep.h"
 #include "engine/engine.h"
 #include "seal/seal.h"
 
@@ -16,6 +17,8 @@ struct sys;
 struct sys_config {
 	struct seal *seal;
 	struct sched *sched;
+	const struct engine_table *engines; /* that operators can mount */
+	struct upkeep *upkeep;
 	struct audit *audit;
 	struct metrics *metrics;
 	const struct clock *clock;
@@ -32,8 +35,9 @@ extern const struct engine engine_sys;
 MUST_USE enum status sys_new(const struct sys_config *config, struct sys **ret, struct err *err);
 void sys_free(struct sys **s);
 
-/* sys_rotated: the writer committed a rotation.  sys_token_ended: a token had its last use.  sys_closed: the store was sealed.  On the writer's thread. */
+/* sys_rotated: the writer committed a rotation.  sys_noted: a change with a note for the audit.  sys_token_ended: a token had its last use.  sys_closed: the store was sealed.  On the writer's thread. */
 void sys_rotated(void *sys, const struct rotation_event *e);
+void sys_noted(void *sys, struct span text);
 void sys_token_ended(void *sys);
 void sys_closed(struct sys *s);
 

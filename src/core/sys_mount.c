@@ -194,6 +194,7 @@ static enum status get_options(struct op *op, struct span type, struct mount *m)
 
 static enum status get_type(struct op *op, struct mount *m)
 {
+	const struct sys *s = op->self;
 	struct span type;
 	enum status st = request_string(op->req, "type", &type, &op->ans->err);
 
@@ -203,8 +204,9 @@ static enum status get_type(struct op *op, struct mount *m)
 	st = get_options(op, type, m);
 	if (st != ST_OK)
 		return st;
-	m->engine = mount_engine(span_eq_str(type, "kv-v1") ? span_str("kv") : type);
-	if (m->engine == NULL)
+	if (span_eq_str(type, "kv-v1") || span_eq_str(type, "generic"))
+		type = span_str("kv");
+	if (mount_set_engine(m, s->config.engines, type) != ST_OK)
 		return answer_fail(op->ans, ST_INVALID, "plugin not found in the catalog: %.*s",
 		                   (int)(type.n < 64 ? type.n : 64), (const char *)type.p);
 	return ST_OK;

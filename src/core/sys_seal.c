@@ -140,7 +140,8 @@ static enum status load_parts(struct sys *s, struct txn *t, struct core_world *w
 	if (st != ST_OK)
 		return st;
 	view_init(&v, t, span_str(SYS_MOUNT_PREFIX));
-	st = mounts_load(&v, builtin, sizeof builtin / sizeof *builtin, &w->mounts, err);
+	st = mounts_load(&v, s->config.engines, builtin, sizeof builtin / sizeof *builtin,
+	                 &w->mounts, err);
 	if (st != ST_OK)
 		return st;
 	view_init(&v, t, span_str(SYS_AUDIT_PREFIX));
@@ -161,6 +162,7 @@ static enum status plan_work(struct sys *s, struct txn *t, struct err *err)
 		return st;
 	sched_at(s->config.sched, s->tokens.expiry_work, at);
 	sched_at(s->config.sched, s->purge_work, SCHED_NOW);
+	upkeep_opened(s->config.upkeep);
 	return ST_OK;
 }
 

@@ -2,6 +2,9 @@
  * What an engine is: a name and a table of operations.  The capability belongs to the operation, so that no dialect can choose
  * it; what is not in the table does not exist.  A handler is a function of (request, view) to answer: it never waits,
  * never sends, holds no lock.
+ *
+ * An engine may have objects of its own besides: one of the process (`self`), one of each thread, and a life (struct engine_life) that core
+ * leads it through.  All engines that operators can mount stand in one table, made by keyturnd.
  */
 #ifndef ENGINE_ENGINE_H
 #define ENGINE_ENGINE_H
@@ -53,10 +56,18 @@ struct op {
 	const struct caller *caller; /* NULL: OP_NO_TOKEN */
 	const struct mount_facts *mount;
 	struct span arg[OP_ARGS_MAX]; /* what ":name" and "*" of the pattern matched, in order */
-	void *self;                   /* the object of a built-in mount */
+	void *self;                   /* the engine's object, or that of a built-in mount */
+	void *thread; /* the engine's object of this thread (thread_new); NULL: it makes none */
 	const struct random *random;
 	int64_t now_ns; /* wall time of the request */
-	uint64_t page_limit; /* names that a listing may give at most; 0: no limit (a policy's pagination_limit) */
+	uint64_t
+	    page_limit; /* names that a listing may give at most; 0: no limit (a policy's pagination_limit) */
+	/*
+	 * Set by a handler.  wake_ns, on the writer: tick this mount at this wall time, if that is earlier than planned (INT64_MAX: leave it); counts when the
+	 * handler succeeds.  nudge, on any thread: tick this mount soon, whatever the answer; many nudges cost one tick.
+	 */
+	int64_t wake_ns;
+	bool nudge;
 };
 
 struct operation {
@@ -75,10 +86,38 @@ struct operation {
 	enum status (*exists)(struct op *op, struct err *err);
 };
 
+/* What core leads an engine through beside its operations.  All members may be NULL. */
+struct engine_life {
+	/* thread_new(self, ret): what one thread (each loop, and the writer) keeps for this engine: caches.  Before the threads start.  ST_NOMEM. */
+	enum status (*thread_new)(void *self, void **ret);
+	/* thread_drop(thread): the store is sealed or reopened: forget everything, keys wiped.  On its thread, or when that has ended. */
+	void (*thread_drop)(void *thread);
+	/* thread_free(thread): the threads have ended; sets NULL. */
+	void (*thread_free)(void **thread);
+	/*
+	 * tick(self, thread, mount, facts, now_ns, ret_next_ns, err): on the writer, in a group, for each mount of this engine: when its time has come, after
+	 * unsealing, and after a nudge.  Does a slice of what is due and says when it wants to run again for this mount (wall time; INT64_MAX: never,
+	 * INT64_MIN: at once, after the writes that wait).  `thread` is the writer's object.  When it fails what it changed is dropped and it is tried again
+	 * after 1 s, 2 s ... 5 min, nudged or not; it runs again too when its group could not be committed.
+	 */
+	enum status (*tick)(void *self, void *thread, const struct view *mount,
+	                    const struct mount_facts *facts, int64_t now_ns, int64_t *ret_next_ns,
+	                    struct err *err);
+	/*
+	 * closing(self, thread, mount, err): the store is being sealed or stopped cleanly: for each mount, in the last commit, after every loop has stopped
+	 * reading and dropped its object: write down what was only in memory (exact counts).  `thread` is the writer's object, not yet dropped.  When it
+	 * fails what it changed is dropped and logged; also all may be dropped, when the commit fails: what is stored must be good without it.
+	 */
+	enum status (*closing)(void *self, void *thread, const struct view *mount, struct err *err);
+	/* closed(self): all threads' objects were dropped; nothing of the store may stay in memory (keys are gone).  Writer's thread. */
+	void (*closed)(void *self);
+};
+
 struct engine {
 	const char *type; /* as in sys/mounts: "kv" */
 	const struct operation *operations;
 	size_t n_operations;
+	const struct engine_life *life; /* NULL: it only answers */
 };
 
 /*
@@ -88,6 +127,31 @@ struct engine {
 MUST_USE enum status engine_match(const struct engine *e, const struct path *path, unsigned first,
                                   enum verb verb, const struct operation **ret_op,
                                   struct span *args);
+
+/* The engines that operators can mount, each with its object; immutable, and outlives all that was given it. */
+struct engine_entry {
+	const struct engine *engine;
+	void *self;
+};
+#define ENGINES_MAX 8
+struct engine_table {
+	struct engine_entry entries[ENGINES_MAX];
+	size_t n;
+};
+
+/* engine_find(t, "kv"): its index, or t->n: there is none. */
+size_t engine_find(const struct engine_table *t, struct span type);
+
+/* What one thread keeps for the engines, by index; all NULL before engine_threads_init. */
+struct engine_threads {
+	const struct engine_table *table;
+	void *of[ENGINES_MAX];
+};
+
+/* engine_threads_init(x, t): makes them; ST_NOMEM: none is left.  _drop: all forget (its thread).  _free: fine when nothing was made. */
+MUST_USE enum status engine_threads_init(struct engine_threads *x, const struct engine_table *t);
+void engine_threads_drop(struct engine_threads *x);
+void engine_threads_free(struct engine_threads *x);
 
 extern const struct engine engine_kv;        /* version 1 */
 extern const struct engine engine_cubbyhole; /* kv version 1, each token its own */

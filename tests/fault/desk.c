@@ -34,6 +34,8 @@ struct desk {
 	struct writer *writer;
 	struct seal *seal;
 	struct sched *sched;
+	struct engine_table engines;
+	struct upkeep *upkeep;
 	struct audit *audit;
 	struct metrics *metrics;
 	struct sys *sys;
@@ -113,6 +115,13 @@ static void on_rotated(void *ctx, const struct rotation_event *e)
 	sys_rotated(d->sys, e);
 }
 
+static void on_noted(void *ctx, struct span text)
+{
+	struct desk *d = ctx;
+
+	sys_noted(d->sys, text);
+}
+
 static int64_t on_due_at(void *ctx)
 {
 	struct desk *d = ctx;
@@ -125,6 +134,20 @@ static enum status on_due(void *ctx, struct txn *t, int64_t now_ns, struct err *
 	struct desk *d = ctx;
 
 	return sched_run(d->sched, t, now_ns, err);
+}
+
+static void on_due_lost(void *ctx)
+{
+	struct desk *d = ctx;
+
+	sched_lost(d->sched);
+}
+
+static enum status on_closing(void *ctx, struct txn *t, struct err *err)
+{
+	struct desk *d = ctx;
+
+	return upkeep_closing(d->upkeep, t, err);
 }
 
 static void on_closed(void *ctx)
@@ -149,6 +172,9 @@ static void start_barrier(struct desk *d)
 	                                           .rotated = on_rotated,
 	                                           .due_at = on_due_at,
 	                                           .due = on_due,
+	                                           .due_lost = on_due_lost,
+	                                           .noted = on_noted,
+	                                           .closing = on_closing,
 	                                           .closed = on_closed}};
 	assert_int_equal(writer_new(&wc, &d->writer, NULL), ST_OK);
 	assert_int_equal(seal_new(d->writer, &random_system, &d->seal, NULL), ST_OK);
@@ -161,8 +187,16 @@ static void start_core(struct desk *d)
 	assert_int_equal(audit_new(&device, 1, &d->clock.clock, &d->audit, NULL), ST_OK);
 	assert_int_equal(sched_new(&d->sched), ST_OK);
 	assert_int_equal(metrics_new(&d->metrics), ST_OK);
+	d->engines = (struct engine_table){.entries = {{&engine_kv, NULL}}, .n = 1};
+	const struct upkeep_config uc = {.engines = &d->engines,
+	                                 .sched = d->sched,
+	                                 .default_lease_ttl_s = TTL_S,
+	                                 .max_lease_ttl_s = TTL_S};
+	assert_int_equal(upkeep_new(&uc, &d->upkeep, NULL), ST_OK);
 	const struct sys_config sc = {.seal = d->seal,
 	                              .sched = d->sched,
+	                              .engines = &d->engines,
+	                              .upkeep = d->upkeep,
 	                              .audit = d->audit,
 	                              .metrics = d->metrics,
 	                              .clock = &d->clock.clock,
@@ -179,6 +213,8 @@ static void start_core(struct desk *d)
 	                               .random = &random_system,
 	                               .sys = &engine_sys,
 	                               .sys_self = d->sys,
+	                               .engines = &d->engines,
+	                               .upkeep = d->upkeep,
 	                               .token_ended = sys_token_ended,
 	                               .default_lease_ttl_s = TTL_S,
 	                               .max_lease_ttl_s = TTL_S};
@@ -234,6 +270,7 @@ static void stop(struct desk *d)
 	writer_free(&d->writer);
 	seal_free(&d->seal);
 	sys_free(&d->sys);
+	upkeep_free(&d->upkeep);
 	metrics_free(&d->metrics);
 	audit_free(&d->audit);
 	sched_free(&d->sched);

@@ -17,6 +17,7 @@
 
 static struct solo solo;
 static const struct engine engine_system = {.type = "system"}, engine_tokens = {.type = "token"};
+static const struct engine_table engines = {.entries = {{&engine_kv, NULL}}, .n = 1};
 static const struct mount_builtin builtin[] = {
     {"sys/", "sys/", &engine_system, NULL, "system"},
     {"auth/token/", "sys/token/", &engine_tokens, NULL, "tokens"},
@@ -148,7 +149,8 @@ static enum status job(void *arg, struct txn *t, struct err *err)
 	for (int i = 0; i < 6 && c->left > 0; i++)
 		put_record(t, c);
 	view_init(&v, t, span_str("sys/mount/"));
-	enum status st = mounts_load(&v, builtin, sizeof builtin / sizeof *builtin, &m, err);
+	enum status st =
+	    mounts_load(&v, &engines, builtin, sizeof builtin / sizeof *builtin, &m, err);
 	MUST(st == ST_OK || (st == ST_CORRUPT && m == NULL && err->text[0] != '\0'));
 	if (st == ST_OK)
 		check_mounts(m, path);

@@ -125,6 +125,13 @@ static void on_rotated(void *ctx, const struct rotation_event *e)
 	sys_rotated(h->sys, e);
 }
 
+static void on_noted(void *ctx, struct span text)
+{
+	struct house *h = ctx;
+
+	sys_noted(h->sys, text);
+}
+
 static int64_t on_due_at(void *ctx)
 {
 	struct house *h = ctx;
@@ -137,6 +144,20 @@ static enum status on_due(void *ctx, struct txn *t, int64_t now_ns, struct err *
 	struct house *h = ctx;
 
 	return sched_run(h->sched, t, now_ns, err);
+}
+
+static void on_due_lost(void *ctx)
+{
+	struct house *h = ctx;
+
+	sched_lost(h->sched);
+}
+
+static enum status on_closing(void *ctx, struct txn *t, struct err *err)
+{
+	struct house *h = ctx;
+
+	return upkeep_closing(h->upkeep, t, err);
 }
 
 static void on_closed(void *ctx)
@@ -165,6 +186,9 @@ static void build_store(struct house *h)
 	                                           .rotated = on_rotated,
 	                                           .due_at = on_due_at,
 	                                           .due = on_due,
+	                                           .due_lost = on_due_lost,
+	                                           .noted = on_noted,
+	                                           .closing = on_closing,
 	                                           .closed = on_closed}};
 	assert_int_equal(writer_new(&wc, &h->writer, NULL), ST_OK);
 	assert_int_equal(seal_new(h->writer, &random_system, &h->seal, NULL), ST_OK);
@@ -172,8 +196,15 @@ static void build_store(struct house *h)
 
 static void build_gate(struct house *h)
 {
+	const struct upkeep_config uc = {.engines = &h->engines,
+	                                 .sched = h->sched,
+	                                 .default_lease_ttl_s = 3600,
+	                                 .max_lease_ttl_s = 7200};
+	assert_int_equal(upkeep_new(&uc, &h->upkeep, NULL), ST_OK);
 	const struct sys_config sc = {.seal = h->seal,
 	                              .sched = h->sched,
+	                              .engines = &h->engines,
+	                              .upkeep = h->upkeep,
 	                              .audit = h->audit,
 	                              .metrics = h->metrics,
 	                              .clock = &h->clock.clock,
@@ -191,6 +222,8 @@ static void build_gate(struct house *h)
 	                               .random = &random_system,
 	                               .sys = &engine_sys,
 	                               .sys_self = h->sys,
+	                               .engines = &h->engines,
+	                               .upkeep = h->upkeep,
 	                               .token_ended = sys_token_ended,
 	                               .default_lease_ttl_s = sc.default_lease_ttl_s,
 	                               .max_lease_ttl_s = sc.max_lease_ttl_s};
@@ -199,10 +232,17 @@ static void build_gate(struct house *h)
 
 struct house *house_new(const char *audit_file)
 {
+	return house_with(NULL, NULL, audit_file);
+}
+
+struct house *house_with(const struct engine *engine, void *self, const char *audit_file)
+{
 	const struct audit_device device = {.name = "file", .file_path = audit_file};
 	struct house *h = calloc(1, sizeof *h);
 
 	assert_non_null(h);
+	h->engines = (struct engine_table){.entries = {{&engine_kv, NULL}, {engine, self}},
+	                                   .n = engine != NULL ? 2 : 1};
 	clock_manual_init(&h->clock, START_NS, NS_PER_S);
 	build_store(h);
 	assert_int_equal(
@@ -232,6 +272,7 @@ void house_free(struct house **at)
 	writer_free(&h->writer);
 	seal_free(&h->seal);
 	sys_free(&h->sys);
+	upkeep_free(&h->upkeep);
 	metrics_free(&h->metrics);
 	audit_free(&h->audit);
 	sched_free(&h->sched);

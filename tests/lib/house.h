@@ -29,6 +29,8 @@ struct house {
 	struct writer *writer;
 	struct seal *seal;
 	struct sched *sched;
+	struct engine_table engines; /* kv, and what the test adds */
+	struct upkeep *upkeep;
 	struct audit *audit;
 	struct metrics *metrics;
 	struct sys *sys;
@@ -46,6 +48,8 @@ int house_process(void **state);
 /* house_new(audit_file): a store not initialised yet; audit_file: a file device writes there, NULL: none.  house_open: initialise with one share and
  * unseal.  house_free: a clean stop. */
 struct house *house_new(const char *audit_file);
+/* house_with(engine, self, audit_file): the same, where operators can mount this engine too. */
+struct house *house_with(const struct engine *engine, void *self, const char *audit_file);
 void house_open(struct house *h);
 void house_free(struct house **h);
 

@@ -18,6 +18,8 @@ static const struct mount_builtin builtin[] = {
     {"auth/token/", "sys/token/", &engine_kv, NULL, "built in too"},
 };
 
+static const struct engine_table engines = {.entries = {{&engine_kv, &solo}}, .n = 1};
+
 /* Each case is one transaction of the writer. */
 static void (*body)(const struct view *v, const struct mounts **m, struct err *err);
 
@@ -28,7 +30,7 @@ static enum status body_fn(void *arg, struct txn *t, struct err *err)
 
 	(void)arg;
 	view_init(&v, t, span_str("sys/mount/"));
-	assert_int_equal(mounts_load(&v, builtin, 2, &m, err), ST_OK);
+	assert_int_equal(mounts_load(&v, &engines, builtin, 2, &m, err), ST_OK);
 	body(&v, &m, err);
 	mounts_unref(&m);
 	return ST_OK;
@@ -272,7 +274,7 @@ CASE(what_is_stored_comes_back)
 	a.default_lease_ttl_s = 60;
 	a.max_lease_ttl_s = INT64_MAX;
 	assert_int_equal(mounts_put(*m, v, &a, &next, err), ST_OK);
-	assert_int_equal(mounts_load(v, builtin, 2, &again, err), ST_OK);
+	assert_int_equal(mounts_load(v, &engines, builtin, 2, &again, err), ST_OK);
 	found_a = mounts_at_path(again, span_str("team/a"));
 	assert_non_null(found_a);
 	assert_string_equal(found_a->uuid, a.uuid);
@@ -282,6 +284,11 @@ CASE(what_is_stored_comes_back)
 	assert_int_equal(found_a->default_lease_ttl_s, 60);
 	assert_int_equal(found_a->max_lease_ttl_s, INT64_MAX);
 	assert_ptr_equal(found_a->engine, &engine_kv);
+	assert_ptr_equal(found_a->self, &solo);
+	assert_int_equal(found_a->slot, 0);
+	assert_int_equal(mounts_at_path(again, span_str("sys"))->slot, ENGINES_MAX);
+	assert_ptr_equal(mounts_by_uuid(again, a.uuid), found_a);
+	assert_null(mounts_by_uuid(again, "none"));
 	assert_false(found_a->builtin);
 	assert_true(mounts_at_path(again, span_str("sys"))->builtin);
 	assert_string_equal(found_a->prefix, mounts_at_path(next, span_str("team/a"))->prefix);
@@ -321,7 +328,7 @@ CASE(damaged_records_are_named)
 	(void)m;
 	for (size_t i = 0; i < sizeof damaged / sizeof *damaged; i++) {
 		assert_int_equal(view_put(v, span_str(uuid), span_str(damaged[i]), err), ST_OK);
-		assert_int_equal(mounts_load(v, builtin, 2, &again, err), ST_CORRUPT);
+		assert_int_equal(mounts_load(v, &engines, builtin, 2, &again, err), ST_CORRUPT);
 		assert_non_null(strstr(err->text, uuid));
 		assert_null(again);
 	}
@@ -331,20 +338,23 @@ CASE(damaged_records_are_named)
 	                      "\"\",\"version\":\"\",\"default_lease_ttl\":0,\"max_lease_ttl\":0}"),
 	             err),
 	    ST_OK);
-	assert_int_equal(mounts_load(v, builtin, 2, &again, err), ST_OK);
+	assert_int_equal(mounts_load(v, &engines, builtin, 2, &again, err), ST_OK);
 	mounts_unref(&again);
 }
 
 static void which_engines_there_are(void **state)
 {
+	static const char *const others[] = {"cubbyhole", "system", "token", "KV", "", "k", "kv2"};
+	struct mount m = {0};
+
 	(void)state;
-	assert_ptr_equal(mount_engine(span_str("kv")), &engine_kv);
-	assert_ptr_equal(mount_engine(span_str("generic")), &engine_kv);
-	assert_null(mount_engine(span_str("cubbyhole")));
-	assert_null(mount_engine(span_str("system")));
-	assert_null(mount_engine(span_str("token")));
-	assert_null(mount_engine(span_str("KV")));
-	assert_null(mount_engine(span_str("")));
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+		assert_int_equal(mount_set_engine(&m, &engines, span_str(others[i])), ST_NOT_FOUND);
+	assert_null(m.engine);
+	assert_int_equal(mount_set_engine(&m, &engines, span_str("kv")), ST_OK);
+	assert_ptr_equal(m.engine, &engine_kv);
+	assert_ptr_equal(m.self, &solo);
+	assert_int_equal(m.slot, 0);
 }
 
 int main(void)
