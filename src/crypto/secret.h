@@ -50,6 +50,7 @@ struct arena {
 	size_t used; /* bytes given since the last reset */
 };
 uint8_t *arena_alloc(struct arena *a, size_t n); /* NULL: no memory; aligned to 16 */
+void *arena_alloc64(struct arena *a, size_t n);  /* the same, aligned to 64: for aead_key_place */
 void arena_reset(struct arena *a);
 void arena_free(struct arena *a);
 

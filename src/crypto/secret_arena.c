@@ -63,6 +63,20 @@ uint8_t *arena_alloc(struct arena *a, size_t n)
 	return p;
 }
 
+void *arena_alloc64(struct arena *a, size_t n)
+{
+	size_t room;
+	uint8_t *p;
+
+	/* What arena_alloc gives is at most this far from a multiple of 64. */
+	if (!size_add(n, SECRET_ALIGN - ARENA_ALIGN, &room))
+		return NULL;
+	p = arena_alloc(a, room);
+	if (p == NULL)
+		return NULL;
+	return p + (SECRET_ALIGN - (uintptr_t)p % SECRET_ALIGN) % SECRET_ALIGN;
+}
+
 /* Gives back the blocks from b on, each wiped by the pool. */
 static void blocks_free(struct arena_block *b)
 {

@@ -613,6 +613,29 @@ static void arena_reset_wipes_and_keeps_one_small_block(void **state)
 	arena_free(&a);
 }
 
+/* In the first block and in later ones, whatever was given before; what is given does not overlap. */
+static void arena_aligns_when_asked(void **state)
+{
+	uint8_t *p[300];
+	struct arena a = {0};
+
+	(void)state;
+	for (size_t i = 0; i < 300; i++) {
+		assert_non_null(arena_alloc(&a, i % 50 + 1));
+		p[i] = arena_alloc64(&a, 1000 + i);
+		assert_non_null(p[i]);
+		assert_int_equal((uintptr_t)p[i] % 64, 0);
+		memset(p[i], (int)i, 1000 + i);
+	}
+	for (size_t i = 0; i < 300; i++)
+		for (size_t j = 0; j < 1000 + i; j++)
+			assert_int_equal(p[i][j], (uint8_t)i);
+	arena_reset(&a);
+	assert_null(arena_alloc64(&a, SIZE_MAX));
+	assert_null(arena_alloc64(&a, SIZE_MAX - 48));
+	arena_free(&a);
+}
+
 static void arena_without_memory_says_so(void **state)
 {
 	struct arena a = {0};
@@ -690,6 +713,7 @@ int main(void)
 	    cmocka_unit_test(a_freed_secret_is_wiped),
 	    cmocka_unit_test(arena_hands_out_what_does_not_move),
 	    cmocka_unit_test(arena_reset_wipes_and_keeps_one_small_block),
+	    cmocka_unit_test(arena_aligns_when_asked),
 	    cmocka_unit_test(arena_without_memory_says_so),
 	    cmocka_unit_test(openssl_lives_in_locked_memory),
 	    cmocka_unit_test(openssl_works_in_it),
