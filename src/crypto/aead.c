@@ -4,37 +4,64 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "crypto/chacha_sodium.h"
 #include "crypto/gcm_evp.h"
 #include "crypto/secret.h"
+#include "crypto/xaes_evp.h"
 
-#ifdef HAVE_GCM_MB
+#ifdef HAVE_MB
+#include "crypto/chacha_mb.h"
 #include "crypto/gcm_mb.h"
+#include "crypto/xaes_mb.h"
 #endif
 
 #define AEAD_MAGIC 0xaead0c1eU
+#define AEAD_ALIGN ((size_t)64)
 
 static const struct aead_info infos[AEAD_ALG_COUNT] = {
-    [AEAD_AES128_GCM] = {"aes128-gcm", 16, AEAD_GCM_NONCE_LEN, AEAD_GCM_HARD_LIMIT},
-    [AEAD_AES256_GCM] = {"aes256-gcm", 32, AEAD_GCM_NONCE_LEN, AEAD_GCM_HARD_LIMIT},
+    [AEAD_AES128_GCM] = {"aes128-gcm", 16, AEAD_GCM_NONCE_LEN, AEAD_HARD_LIMIT_96},
+    [AEAD_AES256_GCM] = {"aes256-gcm", 32, AEAD_GCM_NONCE_LEN, AEAD_HARD_LIMIT_96},
+    [AEAD_CHACHA20_POLY1305] = {"chacha20-poly1305", 32, 12, AEAD_HARD_LIMIT_96},
+    [AEAD_XCHACHA20_POLY1305] = {"xchacha20-poly1305", 32, 24, 0},
+    [AEAD_XAES256_GCM] = {"xaes-256-gcm", 32, 24, 0},
+};
+
+/* An implementation of every cipher. */
+struct suite {
+	const char *name;
+	const struct aead_impl *impls[AEAD_ALG_COUNT];
 };
 
 /* Best first. */
-static const struct aead_impl *const impls[] = {
-#ifdef HAVE_GCM_MB
-    &gcm_mb,
+static const struct suite suites[] = {
+#ifdef HAVE_MB
+    {"mb",
+     {[AEAD_AES128_GCM] = &gcm_mb,
+      [AEAD_AES256_GCM] = &gcm_mb,
+      [AEAD_CHACHA20_POLY1305] = &chacha_mb,
+      [AEAD_XCHACHA20_POLY1305] = &xchacha_mb,
+      [AEAD_XAES256_GCM] = &xaes_mb}},
 #endif
-    &gcm_evp,
+    {"evp",
+     {[AEAD_AES128_GCM] = &gcm_evp,
+      [AEAD_AES256_GCM] = &gcm_evp,
+      [AEAD_CHACHA20_POLY1305] = &chacha_sodium,
+      [AEAD_XCHACHA20_POLY1305] = &xchacha_sodium,
+      [AEAD_XAES256_GCM] = &xaes_evp}},
 };
-#define IMPLS (sizeof impls / sizeof impls[0])
+#define SUITES (sizeof suites / sizeof suites[0])
 
 /* For keys made from now on.  Atomic since the first key may be made without aead_setup, on any thread; all would choose the same. */
-static const struct aead_impl *_Atomic chosen;
+static const struct suite *_Atomic chosen;
+
+enum aead_home { HOME_GUARDED, HOME_CALLER };
 
 struct aead_key {
 	uint32_t magic;
 	enum aead_alg alg;
+	enum aead_home home;
 	const struct aead_impl *impl;
-	_Alignas(64) uint8_t state[];
+	_Alignas(AEAD_ALIGN) uint8_t state[];
 };
 
 const struct aead_info *aead_info(enum aead_alg alg)
@@ -43,42 +70,50 @@ const struct aead_info *aead_info(enum aead_alg alg)
 	return &infos[alg];
 }
 
-static const struct aead_impl *impl_best(void)
+static bool suite_usable(const struct suite *s)
 {
-	for (size_t i = 0; i < IMPLS; i++)
-		if (impls[i]->usable())
-			return impls[i];
+	for (size_t i = 0; i < AEAD_ALG_COUNT; i++)
+		if (!s->impls[i]->usable())
+			return false;
+	return true;
+}
+
+static const struct suite *suite_best(void)
+{
+	for (size_t i = 0; i < SUITES; i++)
+		if (suite_usable(&suites[i]))
+			return &suites[i];
 	return NULL;
 }
 
-static const struct aead_impl *impl_now(void)
+static const struct suite *suite_now(void)
 {
-	const struct aead_impl *impl = atomic_load_explicit(&chosen, memory_order_acquire);
+	const struct suite *s = atomic_load_explicit(&chosen, memory_order_acquire);
 
-	if (impl != NULL)
-		return impl;
-	impl = impl_best();
-	MUST(impl != NULL); /* OpenSSL's runs everywhere */
-	atomic_store_explicit(&chosen, impl, memory_order_release);
-	return impl;
+	if (s != NULL)
+		return s;
+	s = suite_best();
+	MUST(s != NULL); /* the last one runs everywhere */
+	atomic_store_explicit(&chosen, s, memory_order_release);
+	return s;
 }
 
 enum status aead_setup(const char *name, struct err *err)
 {
 	if (name == NULL) {
 		atomic_store(&chosen, NULL);
-		(void)impl_now();
+		(void)suite_now();
 		return ST_OK;
 	}
-	for (size_t i = 0; i < IMPLS; i++) {
-		if (strcmp(impls[i]->name, name) != 0)
+	for (size_t i = 0; i < SUITES; i++) {
+		if (strcmp(suites[i].name, name) != 0)
 			continue;
-		if (!impls[i]->usable())
+		if (!suite_usable(&suites[i]))
 			return err_set(
 			    err, ST_UNSUPPORTED,
 			    "AES-GCM implementation \"%s\": this processor lacks what it needs",
 			    name);
-		atomic_store(&chosen, impls[i]);
+		atomic_store(&chosen, &suites[i]);
 		return ST_OK;
 	}
 	return err_set(err, ST_UNSUPPORTED,
@@ -87,26 +122,54 @@ enum status aead_setup(const char *name, struct err *err)
 
 const char *aead_impl(void)
 {
-	return impl_now()->name;
+	return suite_now()->name;
+}
+
+/* ------------------------------------------------------------ keys */
+
+static size_t key_size(const struct aead_impl *impl)
+{
+	size_t n = sizeof(struct aead_key) + impl->state_len;
+
+	return (n + AEAD_ALIGN - 1) / AEAD_ALIGN * AEAD_ALIGN;
+}
+
+size_t aead_key_size(enum aead_alg alg)
+{
+	MUST((unsigned)alg < AEAD_ALG_COUNT);
+	return key_size(suite_now()->impls[alg]);
+}
+
+static enum status key_init(struct aead_key *k, enum aead_home home, const struct aead_impl *impl,
+                            enum aead_alg alg, const uint8_t *key)
+{
+	enum status s = impl->init(k->state, alg, key);
+
+	if (s != ST_OK)
+		return s;
+	k->magic = AEAD_MAGIC;
+	k->alg = alg;
+	k->home = home;
+	k->impl = impl;
+	return ST_OK;
 }
 
 enum status aead_key_new(enum aead_alg alg, struct span key, struct aead_key **ret)
 {
-	const struct aead_impl *impl = impl_now();
-	enum status s = ST_NOMEM;
+	enum status s = ST_INVALID;
+	const struct aead_impl *impl;
 	struct aead_key *k;
 
 	if (key.n != aead_info(alg)->key_len)
-		return ST_INVALID;
-	k = secret_alloc(sizeof(struct aead_key) + impl->state_len);
+		goto err0;
+	impl = suite_now()->impls[alg];
+	k = secret_alloc(key_size(impl));
+	s = ST_NOMEM;
 	if (k == NULL)
 		goto err0;
-	s = impl->init(k->state, alg, key.p);
+	s = key_init(k, HOME_GUARDED, impl, alg, key.p);
 	if (s != ST_OK)
 		goto err1;
-	k->magic = AEAD_MAGIC;
-	k->alg = alg;
-	k->impl = impl;
 	*ret = k;
 	return ST_OK;
 
@@ -116,18 +179,51 @@ err0:
 	return s;
 }
 
+enum status aead_key_place(enum aead_alg alg, struct span key, void *mem, struct aead_key **ret)
+{
+	const struct aead_impl *impl;
+	enum status s;
+
+	MUST((uintptr_t)mem % AEAD_ALIGN == 0);
+	if (key.n != aead_info(alg)->key_len)
+		return ST_INVALID;
+	impl = suite_now()->impls[alg];
+	s = key_init(mem, HOME_CALLER, impl, alg, key.p);
+	if (s != ST_OK) {
+		wipe(mem, key_size(impl));
+		return s;
+	}
+	*ret = mem;
+	return ST_OK;
+}
+
+/* What the key took beyond its own memory. */
+static void key_fini(struct aead_key *k, enum aead_home home)
+{
+	MUST(k->magic == AEAD_MAGIC && k->home == home);
+	if (k->impl->fini != NULL)
+		k->impl->fini(k->state);
+}
+
 void aead_key_free(struct aead_key **k)
 {
-	struct aead_key *key = *k;
-
-	if (key == NULL)
+	if (*k == NULL)
 		return;
-	MUST(key->magic == AEAD_MAGIC);
-	if (key->impl->fini != NULL)
-		key->impl->fini(key->state);
-	secret_release(key);
+	key_fini(*k, HOME_GUARDED);
+	secret_release(*k);
 	*k = NULL;
 }
+
+void aead_key_clear(struct aead_key **k)
+{
+	if (*k == NULL)
+		return;
+	key_fini(*k, HOME_CALLER);
+	wipe(*k, key_size((*k)->impl));
+	*k = NULL;
+}
+
+/* ------------------------------------------------------------ messages */
 
 enum status aead_seal(const struct aead_key *k, struct span nonce, struct span aad,
                       struct span plain, uint8_t *ret)

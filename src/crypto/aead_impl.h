@@ -1,19 +1,18 @@
-/* An implementation of AES-GCM, as aead.c sees it.  Private to crypto/. */
+/* An implementation of a cipher, as aead.c sees it.  Private to crypto/. */
 #ifndef CRYPTO_AEAD_IMPL_H
 #define CRYPTO_AEAD_IMPL_H
 
 #include "crypto/aead.h"
 
 /*
- * aead.c has checked every length: the nonce is 12 bytes, texts are at most AEAD_TEXT_MAX, `sealed` holds a tag.  `state` lies in
- * guarded memory, zeroed and aligned to 64, and is wiped by aead.c.
+ * aead.c has checked every length: key and nonce are as the table says, texts are at most AEAD_TEXT_MAX, `sealed` holds a tag.  `state` lies
+ * in guarded memory, aligned to 64, may hold anything before init, and is wiped by aead.c.
  */
 struct aead_impl {
-	const char *name;
 	size_t state_len;
 	/* True when this processor has what it takes.  Any thread, any number of times. */
 	bool (*usable)(void);
-	/* Expand the key (16 or 32 bytes, by alg).  ST_NOMEM; then fini is not called. */
+	/* Expand the key (key_len bytes of alg).  ST_NOMEM; then fini is not called. */
 	enum status (*init)(void *state, enum aead_alg alg, const uint8_t *key);
 	/* Give back what init took beyond `state`; NULL when nothing. */
 	void (*fini)(void *state);

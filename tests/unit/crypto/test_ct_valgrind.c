@@ -11,6 +11,7 @@
 #include <string.h>
 #include <valgrind/memcheck.h>
 
+#include "crypto/aead.h"
 #include "crypto/ct.h"
 #include "crypto/kdf.h"
 
@@ -187,6 +188,36 @@ static void hashing(void **state)
 	assert_true(same);
 }
 
+/*
+ * Keys and texts of every cipher, by the implementation that is chosen here: sealing shows nothing, opening shows one thing, its verdict.
+ */
+static void ciphers(void **state)
+{
+	(void)state;
+	for (enum aead_alg alg = 0; alg < AEAD_ALG_COUNT; alg++) {
+		uint8_t key[32] = {0x41}, text[100] = {0x42}, sealed[116],
+		        nonce[AEAD_NONCE_MAX] = {0};
+		const struct span n = span_of(nonce, aead_info(alg)->nonce_len), none = {NULL, 0};
+		struct aead_key *k = NULL;
+		unsigned before = seen();
+		enum status s;
+
+		SECRET(key, sizeof key);
+		SECRET(text, sizeof text);
+		assert_int_equal(aead_key_new(alg, span_of(key, aead_info(alg)->key_len), &k),
+		                 ST_OK);
+		assert_int_equal(aead_seal(k, n, none, span_of(text, sizeof text), sealed), ST_OK);
+		assert_int_equal(seen(), before);
+		s = aead_open(k, n, none, span_of(sealed, sizeof sealed), sealed);
+		assert_int_equal(seen(), before + 1);
+		assert_int_equal(s, ST_OK);
+		aead_key_free(&k);
+		PUBLIC(text, sizeof text);
+		PUBLIC(sealed, sizeof sealed);
+		assert_memory_equal(sealed, text, sizeof text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -197,6 +228,7 @@ int main(void)
 	    cmocka_unit_test(hex),
 	    cmocka_unit_test(base64),
 	    cmocka_unit_test(hashing),
+	    cmocka_unit_test(ciphers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
