@@ -313,6 +313,28 @@ static enum status on_due(void *ctx, struct txn *t, int64_t now_ns, struct err *
 	return r->due(r, t, err);
 }
 
+static void on_lost(void *ctx)
+{
+	struct rig *r = ctx;
+
+	atomic_fetch_add(&r->lost, 1);
+}
+
+static enum status on_closing(void *ctx, struct txn *t, struct err *err)
+{
+	struct rig *r = ctx;
+
+	return r->closing != NULL ? r->closing(r, t, err) : ST_OK;
+}
+
+static void on_noted(void *ctx, struct span text)
+{
+	struct rig *r = ctx;
+
+	builder_add(&r->notes, text);
+	atomic_fetch_add(&r->n_notes, 1);
+}
+
 /* ---- life ---- */
 
 void rig_start(struct rig *r)
@@ -327,6 +349,9 @@ void rig_start(struct rig *r)
 	              .rotated = on_rotated,
 	              .due_at = due_at,
 	              .due = on_due,
+	              .due_lost = on_lost,
+	              .noted = on_noted,
+	              .closing = on_closing,
 	              .closed = on_closed,
 	              .term_made = on_made,
 	              .encrypted = on_encrypted},
@@ -486,6 +511,7 @@ void rig_free(struct rig **r)
 	if ((*r)->writer != NULL)
 		rig_stop(*r);
 	slots_close(&(*r)->slots);
+	builder_free(&(*r)->notes);
 	secret_free(&(*r)->wrap);
 	secret_free(&(*r)->mac);
 	(*r)->store->driver->close(&(*r)->store);

@@ -34,6 +34,12 @@ struct rig {
 	/* periodic work: due when due_at is reached */
 	_Atomic int64_t due_at;
 	enum status (*due)(struct rig *r, struct txn *t, struct err *err);
+	_Atomic unsigned lost; /* its group was not committed */
+	/* at the close; NULL: nothing */
+	enum status (*closing)(struct rig *r, struct txn *t, struct err *err);
+	/* notes, one after another */
+	struct builder notes;
+	_Atomic unsigned n_notes;
 };
 
 /* rig_new(group_records, slot_folder): a new store, made and opened; slot_folder NULL: slots in memory. */

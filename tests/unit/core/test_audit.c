@@ -728,6 +728,23 @@ static void rotation_line(void **state)
 	rig_free(&r);
 }
 
+static void event_line(void **state)
+{
+	struct rig r;
+	struct line l;
+	const char *file = rig_file(&r, (struct audit_device){.hmac_accessor = true});
+
+	(void)state;
+	audit_noted(r.audit, span_str("{\"operation\":\"rotate\",\"version\":7}"));
+	line_read(&l, file);
+	assert_shows(&l, "type", "event");
+	assert_shows(&l, "time", WHEN);
+	assert_shows(&l, "event.operation", "rotate");
+	assert_shows(&l, "event.version", "7");
+	line_free(&l);
+	rig_free(&r);
+}
+
 /* ---- options of a device ---- */
 
 static void log_raw(void **state)
@@ -1481,6 +1498,7 @@ int main(void)
 	    cmocka_unit_test(errors),
 	    cmocka_unit_test(texts_are_one_string),
 	    cmocka_unit_test(rotation_line),
+	    cmocka_unit_test(event_line),
 	    cmocka_unit_test(log_raw),
 	    cmocka_unit_test(accessor_in_clear),
 	    cmocka_unit_test(sealed_form),

@@ -228,6 +228,45 @@ static void sealing_forgets_all_plans(void **state)
 	assert_int_equal(sched_due_at(sched), 7);
 }
 
+static void note_lost(void *ctx)
+{
+	struct note *n = ctx;
+
+	n->next = 42;
+}
+
+static void what_was_not_committed_is_due_again(void **state)
+{
+	struct note a = {.next = 5000 * NS_PER_S}, b = {.next = SCHED_NEVER},
+	            c = {.next = SCHED_NEVER, .answer = ST_IO};
+	unsigned first = sched_add(sched, "a", work, &a), second = sched_add(sched, "b", work, &b),
+	         third = sched_add(sched, "c", work, &c);
+
+	(void)state;
+	sched_on_lost(sched, first, note_lost);
+	sched_lost(sched); /* nothing ran */
+	assert_int_equal(sched_due_at(sched), SCHED_NEVER);
+	sched_at(sched, first, 10);
+	sched_at(sched, third, 10);
+	run_at(10);
+	sched_lost(sched);
+	assert_int_equal(a.next, 42);
+	assert_int_equal(sched_due_at(sched), SCHED_NOW);
+	run_at(11);
+	assert_int_equal(a.times, 2);
+	assert_int_equal(b.times, 0);
+	assert_int_equal(c.times, 1); /* it failed by itself, and waits for that */
+	assert_int_equal(sched_due_at(sched), 42);
+	a.next = SCHED_NEVER;
+	run_at(42);
+	sched_at(sched, second, 50);
+	run_at(50);
+	sched_lost(sched); /* only the last run was lost */
+	run_at(51);
+	assert_int_equal(a.times, 3);
+	assert_int_equal(b.times, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -242,6 +281,8 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(what_a_failed_run_changed_is_gone, before_each,
 	                                    after_each),
 	    cmocka_unit_test_setup_teardown(sealing_forgets_all_plans, before_each, after_each),
+	    cmocka_unit_test_setup_teardown(what_was_not_committed_is_due_again, before_each,
+	                                    after_each),
 	};
 
 	return cmocka_run_group_tests(tests, solo_process, NULL);
