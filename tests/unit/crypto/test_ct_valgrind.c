@@ -13,6 +13,7 @@
 
 #include "crypto/aead.h"
 #include "crypto/ct.h"
+#include "crypto/digest.h"
 #include "crypto/kdf.h"
 
 #define SECRET(p, n) (void)VALGRIND_MAKE_MEM_UNDEFINED((p), (n))
@@ -188,6 +189,23 @@ static void hashing(void **state)
 	assert_true(same);
 }
 
+static void keyed_digests(void **state)
+{
+	(void)state;
+	for (enum digest_alg alg = 0; alg < DIGEST_ALG_COUNT; alg++) {
+		uint8_t key[200] = {0x43}, text[50] = {0x44}, mac[DIGEST_LEN_MAX];
+		struct span part = span_of(text, sizeof text);
+		unsigned before = seen();
+
+		SECRET(key, sizeof key);
+		SECRET(text, sizeof text);
+		assert_int_equal(digest_mac(alg, span_of(key, 20), &part, 1, mac), ST_OK);
+		assert_int_equal(digest_mac(alg, span_of(key, 200), &part, 1, mac), ST_OK);
+		assert_int_equal(digest_of(alg, &part, 1, mac), ST_OK);
+		assert_int_equal(seen(), before);
+	}
+}
+
 /*
  * Keys and texts of every cipher, by the implementation that is chosen here: sealing shows nothing, opening shows one thing, its verdict.
  */
@@ -228,6 +246,7 @@ int main(void)
 	    cmocka_unit_test(hex),
 	    cmocka_unit_test(base64),
 	    cmocka_unit_test(hashing),
+	    cmocka_unit_test(keyed_digests),
 	    cmocka_unit_test(ciphers),
 	};
 
