@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from server import DevServer, Server
+from toy import Toy
 
 # A test that takes longer hangs: it fails, and the stacks of all its threads are in its output.  @pytest.mark.limit(SECONDS) gives more.
 LIMIT_S = 300
@@ -69,3 +70,17 @@ def dev_server(tmp_path_factory):
     server.start()
     yield server
     server.close()
+
+
+@pytest.fixture
+def new_toy():
+    """new_toy(*arguments): a toy server (toy.py), on a TCP port unless tcp is False."""
+    made = []
+
+    def make(*args, tcp=True):
+        made.append(Toy(*(["-tcp", "127.0.0.1:0"] if tcp else []), *args))
+        return made[-1]
+
+    yield make
+    for toy in made:
+        toy.close()

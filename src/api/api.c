@@ -59,6 +59,23 @@ void api_handle(struct api *api, struct exchange *x)
 	x->finish(x);
 }
 
+enum exchange_kind api_streams(struct api *api, struct exchange *x)
+{
+	const struct dialect *d = dialect_of(x);
+
+	return d != NULL && d->streams != NULL ? d->streams(api, x) : EXCHANGE_WHOLE;
+}
+
+enum stream_step api_stream(struct api *api, struct exchange *x, struct stream_visit *v)
+{
+	return dialect_of(x)->stream(api, x, v);
+}
+
+void api_abort(struct api *api, struct exchange *x)
+{
+	dialect_of(x)->abort(api, x);
+}
+
 /* One connection may speak several dialects in turn; the state is that of the first, and only that one's, as there is one yet. */
 void api_forget(struct api *api, struct exchange *x)
 {

@@ -17,6 +17,10 @@ struct dialect {
 	void (*error)(struct exchange *x, unsigned status, const char *text);
 	/* forget(x): free x->state, which handle made. */
 	void (*forget)(struct exchange *x);
+	/* As api_streams, api_stream and api_abort; all NULL: nothing is a stream. */
+	enum exchange_kind (*streams)(struct api *api, struct exchange *x);
+	enum stream_step (*stream)(struct api *api, struct exchange *x, struct stream_visit *v);
+	void (*abort)(struct api *api, struct exchange *x);
 };
 
 /* exchange_reset(x): nothing of an answer is left. */

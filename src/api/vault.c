@@ -457,4 +457,5 @@ static void handle(struct api *api, struct exchange *x)
 	gate_submit(api->gate, &s->call);
 }
 
-const struct dialect dialect_vault = {PREFIX, handle, put_error, forget};
+const struct dialect dialect_vault = {
+    .prefix = PREFIX, .handle = handle, .error = put_error, .forget = forget};

@@ -81,6 +81,31 @@ void answer_warn(struct answer *a, const char *fmt, ...) PRINTF_LIKE(2, 3);
 enum status answer_fail(struct answer *a, enum status status, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 /*
+ * A stream: a request whose body is handed on as it comes, and whose answer goes out meanwhile.  Who receives it visits who carries it out: it
+ * offers what came and was not used yet, and room for more of the answer.
+ */
+enum stream_end {
+	STREAM_GOES_ON, /* more input follows, or may follow */
+	STREAM_LAST     /* nothing follows what is offered */
+};
+
+struct stream_visit {
+	uint8_t *in; /* n bytes; those that are used may be changed in place */
+	size_t n;
+	enum stream_end end;
+	size_t used;         /* set by who is visited: so many from the front are done with */
+	struct builder *out; /* the answer is appended here; what stands there is not touched */
+	size_t out_full;     /* once out->n has come so far, nothing more is begun */
+};
+
+enum stream_step {
+	STREAM_MORE,  /* more input is needed; never at the end of it */
+	STREAM_FULL,  /* the answer is full enough: visit again when it has gone, whether or not more came */
+	STREAM_PAUSE, /* not now: no visit before it is told to go on */
+	STREAM_OVER   /* the answer is complete, and nobody holds anything any more; what was not used is not wanted */
+};
+
+/*
  * Parameters: a member of the body, else the query parameter of that name.  Each returns ST_NOT_FOUND (and leaves *ret) when
  * there is none or it is null, ST_INVALID with a clear text when it has another type.  Accepted: integers also as decimal strings;
  * booleans also as "true", "false", "1", "0" (strconv.ParseBool's words); durations as seconds or Go strings (duration_parse);

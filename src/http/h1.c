@@ -10,7 +10,8 @@
  *   slow reader     SENDING until the socket took everything; nothing is read meanwhile
  *   client leaves   noticed at the next read or write; a BUSY exchange lives on until its finish
  *   refused input   api_reject, Connection: close, lingering close
- *   deadlines       IDLE: silently closed; HEAD, BODY: 408; SENDING: closed
+ *   streams         STREAM, and BUSY while the upper floor pauses: h1_stream.c
+ *   deadlines       IDLE: silently closed; HEAD, BODY: 408; SENDING, STREAM: closed
  */
 #include "http/h1.h"
 
@@ -28,7 +29,8 @@ static const unsigned moves[H1_STATES] = {
     [H1_IDLE] = TO(H1_HEAD) | TO(H1_ENDED),
     [H1_HEAD] = TO(H1_BODY) | TO(H1_READY) | TO(H1_ENDED),
     [H1_BODY] = TO(H1_BUSY) | TO(H1_READY) | TO(H1_ENDED),
-    [H1_BUSY] = TO(H1_READY),
+    [H1_BUSY] = TO(H1_READY) | TO(H1_STREAM),
+    [H1_STREAM] = TO(H1_BUSY) | TO(H1_SENDING) | TO(H1_ENDED),
     [H1_READY] = TO(H1_SENDING) | TO(H1_ENDED),
     [H1_SENDING] = TO(H1_IDLE) | TO(H1_ENDED),
     [H1_ENDED] = 0,
@@ -54,11 +56,13 @@ static void reject(struct h1 *h, unsigned status, const char *text)
 }
 
 /* The client would not see the end of a connection coming, or still sends: let it read the answer first. */
-static void decide_end(struct h1 *h)
+static inline void decide_end(struct h1 *h)
 {
 	if (h->after != KEEP_OPEN)
 		return;
-	if (!h->head.keep)
+	if (h->stream != NULL && !h->stream->begun && h->head.body != H1_NO_BODY)
+		h->after = CLOSE_LINGER; /* its body stays unread */
+	else if (!h->head.keep)
 		h->after = CLOSE_PLAIN;
 	else if (h1_worker(h)->stopping)
 		h->after = CLOSE_LINGER;
@@ -85,8 +89,12 @@ static void compose(struct h1 *h)
 	h1_enter(h, H1_SENDING);
 }
 
-/* Writes what waits.  IO_OK: nothing is left. */
-static enum io flush(struct h1 *h)
+static inline bool something_waits(const struct h1 *h)
+{
+	return h->out.n > 0 || h->tail.n > 0;
+}
+
+enum io h1_flush(struct h1 *h)
 {
 	if (builder_status(&h->out) != ST_OK)
 		return IO_FAILED;
@@ -135,7 +143,7 @@ static bool send_answer(struct h1 *h)
 		next_request(h); /* one write for several answers; serve() flushes */
 		return true;
 	}
-	switch (flush(h)) {
+	switch (h1_flush(h)) {
 	case IO_OK:
 		break;
 	case IO_AGAIN:
@@ -182,14 +190,25 @@ static void answer_refusal(struct h1 *h, unsigned status, const char *text)
 void h1_finish(struct exchange *x)
 {
 	struct h1 *h = (struct h1 *)(void *)x;
-	MUST(h->state == H1_BUSY && h->call != FINISHED_IN_CALL);
+	MUST(h->state == H1_BUSY && h->call <= HANDLING);
 	if (h->call == HANDLING) {
 		h->call = FINISHED_IN_CALL;
 		return;
 	}
+	MUST(h->stream == NULL || !h->stream->begun);
 	/* not here: the caller may be anywhere, and many may finish at once */
 	h1_enter(h, H1_READY);
 	worker_again(h1_worker(h), h->conn);
+}
+
+void h1_begin(struct exchange *x)
+{
+	struct h1 *h = (struct h1 *)(void *)x;
+	MUST(h->state == H1_BUSY && h->call <= HANDLING && h->stream != NULL);
+	if (h->call == HANDLING)
+		h->call = BEGUN_IN_CALL;
+	else
+		h1_stream_begin(h);
 }
 
 /* True: it finished at once. */
@@ -199,17 +218,19 @@ static bool handle(struct h1 *h)
 	h->known = true;
 	h->call = HANDLING;
 	api_handle(h1_worker(h)->shared->api, &h->x);
-	bool finished = h->call == FINISHED_IN_CALL;
+	bool finished = h->call == FINISHED_IN_CALL, begun = h->call == BEGUN_IN_CALL;
 	h->call = NOT_HANDLING;
 	if (finished)
 		h1_enter(h, H1_READY);
+	if (begun)
+		h1_stream_begin(h);
 	return finished;
 }
 
 /* Answers that the client does not take must not pile up: no more requests before they are gone. */
 static bool clogged(const struct h1 *h)
 {
-	return h->out.n > 0 && h->conn->writing;
+	return h->conn->writing && something_waits(h);
 }
 
 /* How long an idle connection keeps its memory. */
@@ -241,6 +262,9 @@ static void set_deadline(struct h1 *h)
 	case H1_BUSY:
 		wheel_set(wheel, &c->timer, WHEEL_NEVER); /* the upper floor has its own limits */
 		break;
+	case H1_STREAM:
+		conn_expire_in(c, h1_config(h)->request_timeout_ms);
+		break;
 	case H1_READY:
 	case H1_SENDING:
 	case H1_ENDED:
@@ -253,9 +277,9 @@ static void set_deadline(struct h1 *h)
 /* What was gathered must go before waiting for anything.  Not for an answer in SENDING: send_answer does that. */
 static void flush_batch(struct h1 *h)
 {
-	if (h->out.n == 0)
+	if (!something_waits(h))
 		return;
-	switch (flush(h)) {
+	switch (h1_flush(h)) {
 	case IO_OK:
 		break;
 	case IO_AGAIN:
@@ -264,7 +288,7 @@ static void flush_batch(struct h1 *h)
 	case IO_EOF:
 	case IO_FAILED:
 	default:
-		if (h->state != H1_BUSY)
+		if (h->state != H1_BUSY && h->state != H1_STREAM)
 			h1_enter(h, H1_ENDED);
 		conn_close(h->conn);
 		break;
@@ -324,11 +348,27 @@ static void on_end_of_input(struct h1 *h)
 	conn_close(h->conn);
 }
 
+static void proceed(struct h1 *h);
+
+static void stream(struct h1 *h)
+{
+	if (h1_stream_turn(h) == H1_STREAM_WAITS)
+		return;
+	decide_end(h);
+	if (send_answer(h))
+		proceed(h);
+}
+
 static void h1_readable(struct conn *c)
 {
 	struct h1 *h = h1_take(c);
 	if (h == NULL) {
 		conn_close(c);
+		return;
+	}
+	if (h->state == H1_STREAM) {
+		if (!c->queued)
+			stream(h);
 		return;
 	}
 	if (!reads(h) || clogged(h)) {
@@ -377,13 +417,21 @@ static void h1_again(struct conn *c)
 	struct h1 *h = c->h1;
 	if (h == NULL)
 		return;
-	if (h->state == H1_READY && c->state == CONN_CLOSED) {
-		h1_enter(h, H1_ENDED); /* the client went while the upper floor worked */
+	if (c->state == CONN_CLOSED && (h->state == H1_READY || h->state == H1_STREAM)) {
+		/* the client went while the upper floor worked */
+		if (h->state == H1_STREAM)
+			h1_stream_abort(h);
+		else
+			h1_enter(h, H1_ENDED);
 		worker_bury(c->worker, c);
 		return;
 	}
 	if (c->state != CONN_OPEN)
 		return;
+	if (h->state == H1_STREAM) {
+		stream(h);
+		return;
+	}
 	if (h->state == H1_READY) {
 		compose(h);
 		if (!send_answer(h))
@@ -402,6 +450,10 @@ static void h1_writable(struct conn *c)
 	if (h->state == H1_SENDING) {
 		if (send_answer(h))
 			proceed(h);
+		return;
+	}
+	if (h->state == H1_STREAM) {
+		stream(h);
 		return;
 	}
 	flush_batch(h);
@@ -446,6 +498,7 @@ static void h1_expired(struct conn *c)
 	case H1_SENDING:
 		end(h);
 		break;
+	case H1_STREAM:
 	case H1_ENDED:
 	case H1_STATES:
 	default:
@@ -473,6 +526,8 @@ static enum conn_after h1_closed(struct conn *c)
 	struct h1 *h = c->h1;
 	if (h == NULL)
 		return CONN_BURY;
+	if (h->state == H1_STREAM)
+		h1_stream_abort(h);
 	/* READY: queued by finish, h1_again buries it */
 	return h->state == H1_BUSY || h->state == H1_READY ? CONN_UNFINISHED : CONN_BURY;
 }

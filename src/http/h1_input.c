@@ -38,6 +38,8 @@ struct h1 *h1_take(struct conn *c)
 	h->x.remote = span_of(c->remote, c->remote_n);
 	h->x.loop = &w->loop;
 	h->x.finish = h1_finish;
+	h->x.begin = h1_begin;
+	h->x.resume = h1_stream_resume;
 	h1_head_reset(&h->head);
 	c->h1 = h;
 	return h;
@@ -88,6 +90,7 @@ void h1_give_back(struct conn *c)
 	drop_in(h);
 	drop_body(h);
 	free(h->body);
+	h1_stream_free(h);
 	builder_free(&h->chunks);
 	builder_free(&h->out);
 	builder_free(&h->x.body_out);
@@ -116,7 +119,14 @@ void h1_free_spares(struct worker *w)
 
 /* --- the request's bytes ------------------------------------------------------------ */
 
-/* Room for more of a head: moves it to the front, or to the largest buffer that a head can need. */
+/* The largest buffer that a head can need; the parser refuses before it is full. */
+static size_t large_cap(const struct h1 *h)
+{
+	const struct h1_limits *l = &h1_worker(h)->shared->limits;
+	return l->max_request_line + l->max_headers_bytes + H1_INLINE_IN;
+}
+
+/* Room for more of a head: moves it to the front, or to a large buffer. */
 static enum status make_room(struct h1 *h)
 {
 	if (h->start > 0) {
@@ -126,14 +136,15 @@ static enum status make_room(struct h1 *h)
 		h->start = 0;
 		return ST_OK;
 	}
-	MUST(h->in == h->room); /* the parser refuses before the large one is full */
-	const struct h1_limits *l = &h1_worker(h)->shared->limits;
-	size_t cap = l->max_request_line + l->max_headers_bytes + H1_INLINE_IN;
+	size_t cap = large_cap(h);
+	MUST(h->in_cap < cap);
 	uint8_t *large = malloc(cap);
 	if (large == NULL)
 		return ST_NOMEM;
 	memcpy(large, h->in, h->end);
 	wipe(h->in, h->end);
+	if (h->in != h->room)
+		free(h->in);
 	h->in = large;
 	h->in_cap = cap;
 	return ST_OK;
@@ -203,14 +214,19 @@ enum io h1_fill(struct h1 *h)
 
 static enum http_method method_of(struct span s)
 {
+#define METHOD(text)                                  \
+	{                                             \
+		sizeof(#text) - 1, #text, HTTP_##text \
+	}
 	static const struct {
+		size_t n;
 		const char *text;
 		enum http_method method;
-	} known[] = {{"GET", HTTP_GET},     {"POST", HTTP_POST},     {"PUT", HTTP_PUT},
-	             {"LIST", HTTP_LIST},   {"DELETE", HTTP_DELETE}, {"HEAD", HTTP_HEAD},
-	             {"PATCH", HTTP_PATCH}, {"SCAN", HTTP_SCAN},     {"OPTIONS", HTTP_OPTIONS}};
+	} known[] = {METHOD(GET),  METHOD(POST),  METHOD(PUT),  METHOD(LIST),   METHOD(DELETE),
+	             METHOD(HEAD), METHOD(PATCH), METHOD(SCAN), METHOD(OPTIONS)};
+#undef METHOD
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-		if (span_eq_str(s, known[i].text))
+		if (s.n == known[i].n && memcmp(s.p, known[i].text, s.n) == 0)
 			return known[i].method;
 	return HTTP_OTHER;
 }
@@ -282,10 +298,28 @@ static enum h1_step begin_body(struct h1 *h)
 /* A head that came behind a body may stand at the very end of the buffer.  Heads move only before they are parsed. */
 static enum status keep_reserve(struct h1 *h)
 {
-	while (h->end + IN_RESERVE > h->in_cap && (h->start > 0 || h->in == h->room))
+	while (h->end + IN_RESERVE > h->in_cap && (h->start > 0 || h->in_cap < large_cap(h)))
 		if (make_room(h) != ST_OK)
 			return ST_NOMEM;
 	return ST_OK;
+}
+
+/* A body that the upper floor takes as it comes is not gathered; it may be of any length. */
+static bool streams(struct h1 *h)
+{
+	struct exchange *x = &h->x;
+	if (x->method != HTTP_POST && x->method != HTTP_PUT)
+		return false;
+	h->known = true;
+	x->kind = api_streams(h1_worker(h)->shared->api, x);
+	return x->kind == EXCHANGE_STREAM;
+}
+
+static enum h1_step begin_stream(struct h1 *h)
+{
+	if (h->head.minor == 0)
+		return refuse(h, 505, "a stream needs HTTP/1.1");
+	return h1_stream_new(h) == ST_OK ? H1_DONE : refuse(h, 503, "out of memory");
 }
 
 static enum h1_step step_head(struct h1 *h)
@@ -309,7 +343,7 @@ static enum h1_step step_head(struct h1 *h)
 		return s;
 	show_head(h);
 	h1_enter(h, H1_BODY);
-	return begin_body(h);
+	return streams(h) ? begin_stream(h) : begin_body(h);
 }
 
 static enum h1_step step_chunks(struct h1 *h)
@@ -332,6 +366,8 @@ static enum h1_step step_chunks(struct h1 *h)
 
 static enum h1_step step_body(struct h1 *h)
 {
+	if (h->stream != NULL)
+		return H1_DONE;
 	if (h->head.body == H1_CHUNKED)
 		return step_chunks(h);
 	if (h->head.body == H1_NO_BODY) {
@@ -368,6 +404,31 @@ enum h1_step h1_advance(struct h1 *h)
 
 /* --- the end of a request ------------------------------------------------------------- */
 
+/* Behind a chunked body that was streamed the next request may have begun: its bytes stand in the stream's buffer, which we keep if they are many. */
+static void end_stream(struct h1 *h)
+{
+	struct h1_stream *s = h->stream;
+	size_t n = s->all ? s->rest_end - s->rest : 0;
+	if (n > 0) {
+		MUST(h->start == h->end && h->in == h->room);
+		if (n <= sizeof(h->room) - IN_RESERVE) {
+			memcpy(h->in, s->in + s->rest, n);
+			h->end = n;
+		} else {
+			wipe(s->in, s->rest);
+			h->in = s->in;
+			h->in_cap = s->cap;
+			h->start = s->rest;
+			h->end = s->rest_end;
+			s->in = NULL;
+			s->touched = 0;
+		}
+	}
+	h1_stream_free(h);
+	h->x.kind = EXCHANGE_WHOLE;
+	h->x.item_max = 0;
+}
+
 void h1_consumed(struct h1 *h)
 {
 	wipe(h->in + h->start, h->msg_n);
@@ -378,6 +439,8 @@ void h1_consumed(struct h1 *h)
 		if (h->in != h->room)
 			drop_in(h);
 	}
+	if (h->stream != NULL)
+		end_stream(h);
 	drop_body(h);
 	h1_settle(&h->chunks);
 	h1_head_reset(&h->head);

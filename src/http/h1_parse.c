@@ -48,7 +48,7 @@ static llhttp_t *parser_of(struct h1_head *h)
 static int on_field(llhttp_t *p, const char *at, size_t n)
 {
 	struct h1_head *h = p->data;
-	if (h->chunk_sink != NULL)
+	if (h->chunks_begun)
 		return 0; /* a trailer: checked by the parser, dropped */
 	if (h->n_fields == h->max_fields) {
 		refuse(h, 431, "too many request headers");
@@ -66,7 +66,7 @@ static int on_field(llhttp_t *p, const char *at, size_t n)
 static int on_value(llhttp_t *p, const char *at, size_t n)
 {
 	struct h1_head *h = p->data;
-	if (h->chunk_sink != NULL)
+	if (h->chunks_begun)
 		return 0;
 	if (h->n_fields == 0)
 		return HPE_USER; /* a value without a name */
@@ -111,6 +111,12 @@ static int on_body(llhttp_t *p, const char *at, size_t n)
 	if (h->chunk_body > h->chunk_max) {
 		refuse(h, 413, "the request body is too large");
 		return HPE_USER;
+	}
+	if (h->chunk_to != NULL) {
+		if (h->chunk_to != (const uint8_t *)at)
+			memmove(h->chunk_to, at, n);
+		h->chunk_to += n;
+		return 0;
 	}
 	builder_add(h->chunk_sink, span_of(at, n));
 	if (builder_status(h->chunk_sink) != ST_OK) {
@@ -497,12 +503,11 @@ static enum h1_step run_trailers(struct h1_head *h, const uint8_t *buf, size_t n
 	return s == H1_REFUSED ? s : run_chunks(h, buf, n, ret_used);
 }
 
-enum h1_step h1_chunks(struct h1_head *h, struct builder *sink, size_t max, const uint8_t *buf,
-                       size_t n, size_t *ret_used)
+/* buf[0..n) through the parser, which gives the body's bytes to on_body. */
+static enum h1_step decode(struct h1_head *h, const uint8_t *buf, size_t n, size_t *ret_used)
 {
 	MUST(h->body == H1_CHUNKED && !h->chunk_done);
-	h->chunk_sink = sink;
-	h->chunk_max = max;
+	h->chunks_begun = 1;
 	size_t used = 0, more = 0;
 	enum h1_step s = H1_MORE;
 	if (h->trailer == TRAILER_NONE)
@@ -517,5 +522,25 @@ enum h1_step h1_chunks(struct h1_head *h, struct builder *sink, size_t max, cons
 	    CHUNK_OVERHEAD_MAX + CHUNK_OVERHEAD_FACTOR * h->chunk_body)
 		return refuse(h, 413, "chunk extensions or trailers are too large");
 	*ret_used = used;
+	return s;
+}
+
+enum h1_step h1_chunks(struct h1_head *h, struct builder *sink, size_t max, const uint8_t *buf,
+                       size_t n, size_t *ret_used)
+{
+	h->chunk_sink = sink;
+	h->chunk_to = NULL;
+	h->chunk_max = max;
+	return decode(h, buf, n, ret_used);
+}
+
+enum h1_step h1_chunks_in_place(struct h1_head *h, uint8_t *buf, size_t n, size_t *ret_body_n,
+                                size_t *ret_used)
+{
+	h->chunk_to = buf;
+	h->chunk_max = SIZE_MAX;
+	enum h1_step s = decode(h, buf, n, ret_used);
+	if (s != H1_REFUSED)
+		*ret_body_n = (size_t)(h->chunk_to - buf);
 	return s;
 }

@@ -66,8 +66,9 @@ struct h1_head {
 	struct span authority;
 	size_t chunk_raw, chunk_body; /* chunked: bytes seen, bytes of body among them */
 	struct builder *chunk_sink;
+	uint8_t *chunk_to; /* where the next bytes of the body go; NULL: to the sink */
 	size_t chunk_max;
-	unsigned chunk_done;
+	unsigned chunks_begun, chunk_done;
 	enum h1_trailer trailer;
 	_Alignas(8) unsigned char parser[H1_PARSER_ROOM];
 	struct h1_field fields[H1_FIELDS_MAX];
@@ -90,5 +91,12 @@ MUST_USE enum h1_step h1_head_parse(struct h1_head *h, const struct h1_limits *l
  */
 MUST_USE enum h1_step h1_chunks(struct h1_head *h, struct builder *sink, size_t max,
                                 const uint8_t *buf, size_t n, size_t *ret_used);
+
+/*
+ * h1_chunks_in_place(h, buf, n, ret_body_n, ret_used): the same for a body of any length: its bytes among buf[0..n) are moved to the front, *ret_body_n of
+ * them.  Both outputs are set as ret_used above.  A body is decoded by one of the two functions from its beginning to its end.
+ */
+MUST_USE enum h1_step h1_chunks_in_place(struct h1_head *h, uint8_t *buf, size_t n,
+                                         size_t *ret_body_n, size_t *ret_used);
 
 #endif

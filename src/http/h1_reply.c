@@ -122,27 +122,27 @@ static void add_extra(struct builder *b, const struct header *h)
 	builder_str(b, "\r\n");
 }
 
-void h1_reply_head(struct builder *b, const struct exchange *x, const char *date,
-                   enum reply_end end)
+static inline void add_status(struct builder *b, unsigned status)
 {
-	MUST(x->status >= STATUS_FIRST && x->status <= STATUS_LAST);
-	const char *line = status_lines[x->status - STATUS_FIRST];
+	MUST(status >= STATUS_FIRST && status <= STATUS_LAST);
+	const char *line = status_lines[status - STATUS_FIRST];
 	if (line != NULL)
 		builder_str(b, line);
 	else
-		builder_fmt(b, "HTTP/1.1 %u Unknown\r\n", x->status);
-	if (!forbids_body(x->status)) {
-		size_t n = 0;
-		if (x->content_type != NULL) {
-			builder_str(b, "Content-Type: ");
-			builder_str(b, x->content_type);
-			builder_str(b, "\r\n");
-			n = x->body_out.n;
-		}
-		builder_str(b, "Content-Length: ");
-		builder_dec(b, n);
-		builder_str(b, "\r\n");
-	}
+		builder_fmt(b, "HTTP/1.1 %u Unknown\r\n", status);
+}
+
+static inline void add_type(struct builder *b, const char *content_type)
+{
+	builder_str(b, "Content-Type: ");
+	builder_str(b, content_type);
+	builder_str(b, "\r\n");
+}
+
+/* What every head ends with. */
+static inline void add_rest(struct builder *b, const struct exchange *x, const char *date,
+                     enum reply_end end)
+{
 	builder_str(b, "Cache-Control: no-store\r\nDate: ");
 	builder_str(b, date);
 	builder_str(b, "\r\n");
@@ -150,4 +150,31 @@ void h1_reply_head(struct builder *b, const struct exchange *x, const char *date
 	for (size_t i = 0; i < x->n_extra; i++)
 		add_extra(b, &x->extra[i]);
 	builder_str(b, end == REPLY_CLOSE ? "Connection: close\r\n\r\n" : "\r\n");
+}
+
+void h1_reply_head(struct builder *b, const struct exchange *x, const char *date,
+                   enum reply_end end)
+{
+	add_status(b, x->status);
+	if (!forbids_body(x->status)) {
+		size_t n = 0;
+		if (x->content_type != NULL) {
+			add_type(b, x->content_type);
+			n = x->body_out.n;
+		}
+		builder_str(b, "Content-Length: ");
+		builder_dec(b, n);
+		builder_str(b, "\r\n");
+	}
+	add_rest(b, x, date, end);
+}
+
+void h1_reply_stream_head(struct builder *b, const struct exchange *x, const char *date,
+                          enum reply_end end)
+{
+	MUST(!forbids_body(x->status) && x->content_type != NULL);
+	add_status(b, x->status);
+	add_type(b, x->content_type);
+	builder_str(b, "Transfer-Encoding: chunked\r\n");
+	add_rest(b, x, date, end);
 }

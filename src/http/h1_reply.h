@@ -23,6 +23,11 @@ enum reply_end { REPLY_KEEP, REPLY_CLOSE };
 void h1_reply_head(struct builder *b, const struct exchange *x, const char *date,
                    enum reply_end end);
 
+/* h1_reply_stream_head(b, x, date, end): the same for an answer that goes out in chunks: Transfer-Encoding for Content-Length.  x has a content type, and
+ * a status that allows a body. */
+void h1_reply_stream_head(struct builder *b, const struct exchange *x, const char *date,
+                          enum reply_end end);
+
 /* h1_reply_body(x): the bytes that follow the head: body_out, or nothing for HEAD, 204, 304 or without content type. */
 struct span h1_reply_body(const struct exchange *x);
 

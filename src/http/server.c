@@ -55,6 +55,7 @@ static void fill_defaults(struct server_config *c)
 	c->max_headers_bytes = or_size(c->max_headers_bytes, 32768);
 	c->max_header_count = or_size(c->max_header_count, HEADERS_MAX);
 	c->max_body = or_size(c->max_body, (size_t)32 << 20);
+	c->stream_buffer = or_size(c->stream_buffer, (size_t)128 << 10);
 	c->idle_timeout_ms = or_ms(c->idle_timeout_ms, 300000);
 	c->header_timeout_ms = or_ms(c->header_timeout_ms, 10000);
 	c->request_timeout_ms = or_ms(c->request_timeout_ms, 90000);
@@ -75,6 +76,9 @@ static enum status check(const struct server_config *c, struct err *err)
 		               "the limits of request line and headers are at most 1 MiB");
 	if (c->max_body > BUILDER_MAX_DEFAULT)
 		return err_set(err, ST_INVALID, "max_body is at most %zu", BUILDER_MAX_DEFAULT);
+	if (c->stream_buffer > BUILDER_MAX_DEFAULT / 4)
+		return err_set(err, ST_INVALID, "stream_buffer is at most %zu",
+		               BUILDER_MAX_DEFAULT / 4);
 	return ST_OK;
 }
 

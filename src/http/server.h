@@ -35,11 +35,14 @@ struct server_config {
 	size_t max_headers_bytes; /* [32,768] beyond: 431 */
 	size_t max_header_count;  /* [100, and not more] beyond: 431 */
 	size_t max_body;          /* [32 MiB] beyond: 413 */
+	size_t
+	    stream_buffer; /* [128 KiB] read of a stream before others have their turn; a piece of its answer is half as much again */
 	/* Deadlines; watched once a second, never early.  */
 	uint64_t idle_timeout_ms; /* [300 s] between requests; then closed silently */
 	uint64_t
 	    header_timeout_ms; /* [10 s] for the first byte, for each request's head, and for a TLS handshake; 408 when part of a head was there */
-	uint64_t request_timeout_ms; /* [90 s] for a whole request from its first byte: 408 */
+	uint64_t
+	    request_timeout_ms; /* [90 s] for a whole request from its first byte: 408; for a stream: between two bytes of it: closed */
 	uint64_t
 	    write_timeout_ms; /* [60 s] without the client taking a byte of its answer: closed */
 	const struct clock *clock; /* [clock_system] */

@@ -8,6 +8,10 @@
  *   - if nothing but the pace was disturbed the answers are the bytes that come when all is delivered, taken and answered at once;
  *   - the connection never stands still without waiting for something, never without a deadline but while the upper floor works, never spins;
  *   - each exchange is answered once and forgotten before its memory goes; nothing is read or written after the end.
+ *
+ * POST and PUT of what begins with "/s" are streams: a line for a line.  "/sr" is refused, "/s<" is over after its second line; a line that is too long
+ * ends any.  A stream counts as a request when it came whole; what was offered of it are the very bytes of its body, and the lines of the answer depend
+ * on nothing else.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +21,7 @@
 
 #define LONG_ANSWER ((size_t)100 << 10)
 #define TURNS_MAX   20000
+#define ITEM_MAX    ((size_t)300)
 
 static const struct h1_limits limits[] = {{8192, 32768, 100}, {64, 512, 8}, {300, 2000, 16}};
 
@@ -30,8 +35,12 @@ static struct wire {
 	size_t arrived, taken; /* of sent: at the socket; read from it */
 	size_t room;           /* bytes that the client will take */
 	bool eof, broken, late, long_answers;
-	struct exchange *busy; /* handed up, not finished */
-	bool known;            /* the exchange was seen by the upper floor and not forgotten */
+	struct exchange *busy;     /* handed up, not finished; or a stream that pauses */
+	bool open;                 /* a stream has begun and is not over */
+	unsigned lines;            /* of it */
+	bool paused;               /* before the next line */
+	struct builder head, body; /* of the stream: as requests have it, and what was used of it */
+	bool known;                /* the exchange was seen by the upper floor and not forgotten */
 	struct builder requests, answers;
 	bool buried, gone;
 } * at;
@@ -169,14 +178,8 @@ static void answer(struct exchange *x)
 	x->finish(x);
 }
 
-void api_handle(struct api *api, struct exchange *x)
+static void put_head(struct builder *b, const struct exchange *x)
 {
-	struct builder *b = &at->requests;
-
-	(void)api;
-	MUST(at->busy == NULL && at->c.state == CONN_OPEN);
-	MUST(x->target.n > 0 && x->target.p[0] == '/' && x->n_headers <= HEADERS_MAX);
-	MUST(x->body_out.n == 0 && x->n_extra == 0);
 	builder_u8(b, (uint8_t)x->method);
 	builder_lv(b, x->target);
 	builder_lv(b, x->query);
@@ -184,23 +187,135 @@ void api_handle(struct api *api, struct exchange *x)
 		builder_lv(b, x->headers[i].name);
 		builder_lv(b, x->headers[i].value);
 	}
-	builder_lv(b, span_of(x->body, x->n_body));
+}
+
+static void begin_stream(struct exchange *x)
+{
+	x->status = 200;
+	x->content_type = "text/plain";
+	x->item_max = ITEM_MAX;
+	at->open = true;
+	x->begin(x);
+}
+
+static void handle_stream(struct exchange *x)
+{
+	MUST(!at->open && x->n_body == 0 && (x->method == HTTP_POST || x->method == HTTP_PUT));
+	builder_reset(&at->head);
+	builder_reset(&at->body);
+	at->lines = 0;
+	at->paused = false;
+	put_head(&at->head, x);
+	if (at->busy == x)
+		return;
+	begin_stream(x);
+}
+
+void api_handle(struct api *api, struct exchange *x)
+{
+	(void)api;
+	MUST(at->busy == NULL && at->c.state == CONN_OPEN);
+	MUST(x->target.n > 0 && x->target.p[0] == '/' && x->n_headers <= HEADERS_MAX);
+	MUST(x->body_out.n == 0 && x->n_extra == 0);
+	at->known = true;
+	if (at->late)
+		at->busy = x;
+	if (x->kind == EXCHANGE_STREAM && !span_starts(x->target, span_str("/sr"))) {
+		handle_stream(x);
+		return;
+	}
+	put_head(&at->requests, x);
+	builder_lv(&at->requests, span_of(x->body, x->n_body));
 	/* what the JSON reader may do to it */
 	for (size_t i = 0; i < x->n_body; i++)
 		x->body[i] ^= 0xff;
+	if (at->busy == NULL)
+		answer(x);
+}
+
+/* ---- streams ---- */
+
+enum exchange_kind api_streams(struct api *api, struct exchange *x)
+{
+	(void)api;
+	MUST(at->busy == NULL && !at->open && x->n_body == 0);
 	at->known = true;
-	at->busy = x;
-	if (at->late)
-		return;
-	at->busy = NULL;
-	answer(x);
+	return span_starts(x->target, span_str("/s")) ? EXCHANGE_STREAM : EXCHANGE_WHOLE;
+}
+
+/* bad: a last line that no other is, and its request does not count. */
+static enum stream_step stream_over(struct stream_visit *v, const char *bad)
+{
+	at->open = false;
+	builder_str(v->out, bad);
+	if (bad[0] == 0) {
+		builder_add(&at->requests, builder_span(&at->head));
+		builder_lv(&at->requests, builder_span(&at->body));
+	}
+	return STREAM_OVER;
+}
+
+static void answer_line(struct stream_visit *v, size_t n)
+{
+	builder_fmt(v->out, "line %u of %zu", at->lines++, n);
+	for (size_t i = 0; at->long_answers && i < LONG_ANSWER / 64; i++)
+		builder_u8(v->out, '-');
+	builder_u8(v->out, '\n');
+}
+
+static enum stream_step visit(struct exchange *x, struct stream_visit *v)
+{
+	while (v->used < v->n) {
+		uint8_t *p = v->in + v->used;
+		size_t n = v->n - v->used, whole = n;
+		const uint8_t *lf = memchr(p, '\n', n);
+
+		n = lf != NULL ? (size_t)(lf - p) : n;
+		whole = lf != NULL ? n + 1 : n;
+		if (n > ITEM_MAX)
+			return stream_over(v, "!");
+		if (lf == NULL && v->end == STREAM_GOES_ON)
+			return STREAM_MORE;
+		if (v->out->n >= v->out_full)
+			return STREAM_FULL;
+		if (at->late && !at->paused) {
+			at->paused = true;
+			at->busy = x;
+			return STREAM_PAUSE;
+		}
+		at->paused = false;
+		builder_add(&at->body, span_of(p, whole));
+		memset(p, 0, whole); /* it may be changed in place */
+		v->used += whole;
+		answer_line(v, n);
+		if (span_starts(x->target, span_str("/s<")) && at->lines == 2)
+			return stream_over(v, "!");
+	}
+	return v->end == STREAM_LAST ? stream_over(v, "") : STREAM_MORE;
+}
+
+enum stream_step api_stream(struct api *api, struct exchange *x, struct stream_visit *v)
+{
+	(void)api;
+	MUST(at->open && at->busy == NULL && at->c.state == CONN_OPEN &&
+	     x->kind == EXCHANGE_STREAM);
+	MUST(v->used == 0 && v->out->n < v->out_full);
+	return visit(x, v);
+}
+
+void api_abort(struct api *api, struct exchange *x)
+{
+	(void)api;
+	MUST(at->open && at->busy == NULL && at->c.state == CONN_CLOSED &&
+	     x->kind == EXCHANGE_STREAM);
+	at->open = false;
 }
 
 void api_forget(struct api *api, struct exchange *x)
 {
 	(void)api;
 	(void)x;
-	MUST(at->busy == NULL);
+	MUST(at->busy == NULL && !at->open);
 	at->known = false;
 }
 
@@ -218,7 +333,12 @@ static void finish_late(void)
 	if (x == NULL)
 		return;
 	at->busy = NULL;
-	answer(x);
+	if (at->open)
+		x->resume(x);
+	else if (x->kind == EXCHANGE_STREAM && !span_starts(x->target, span_str("/sr")))
+		begin_stream(x);
+	else
+		answer(x);
 	MUST(at->c.queued);
 }
 
@@ -380,6 +500,7 @@ static void begin(struct wire *w, struct span sent, uint8_t how)
 	*w = (struct wire){.sent = sent, .long_answers = (how & 0x40) != 0};
 	at = w;
 	w->config = (struct server_config){.max_body = (how & 0x80) != 0 ? 100 : 20000,
+	                                   .stream_buffer = (how & 0x20) != 0 ? 64 : 4096,
 	                                   .idle_timeout_ms = 300000,
 	                                   .header_timeout_ms = 10000,
 	                                   .request_timeout_ms = 90000,
@@ -401,30 +522,66 @@ static void end(void)
 	conn_close(&at->c);
 	finish_late();
 	turn_end();
-	MUST(at->gone);
+	MUST(at->gone && !at->open);
 	h1_free_spares(&at->w);
 }
 
-/* Up to the first refusal, and without what was said in between. */
-static struct span good_answers(struct builder *b)
+/* One chunked body at the front of `left`, onto b; false: it has no end, or a bad one. */
+static bool take_chunks(struct span *left, struct builder *b)
+{
+	for (;;) {
+		size_t n = 0, i = 0;
+
+		while (i < left->n && left->p[i] != '\r') {
+			uint8_t c = left->p[i++];
+			n = n * 16 + (size_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+		}
+		if (left->n < i + 4 || left->n - i - 4 < n)
+			return false;
+		struct span data = span_of(left->p + i + 2, n);
+		*left = span_from(*left, i + 2 + n);
+		MUST(left->p[0] == '\r' && left->p[1] == '\n');
+		*left = span_from(*left, 2);
+		builder_add(b, data);
+		if (n == 0)
+			return true;
+		if (data.p[n - 1] == '!')
+			return false;
+	}
+}
+
+/* The answers without what the pace decides: 100 Continue, and how a stream was cut into chunks.  Up to the first refusal, and the first stream that ended early. */
+static void put_answers(const struct builder *from, struct builder *to)
 {
 	static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
-	uint8_t *p;
-	size_t n = b->n;
+	struct span left = builder_span(from);
 
-	builder_u8(b, 0); /* never NULL */
-	while ((p = memmem(b->p, n, go_on, strlen(go_on))) != NULL) {
-		n -= strlen(go_on);
-		memmove(p, p + strlen(go_on), n - (size_t)(p - b->p));
+	while (left.n > 0) {
+		if (span_starts(left, span_str(go_on))) {
+			left = span_from(left, strlen(go_on));
+			continue;
+		}
+		const uint8_t *end = memmem(left.p, left.n, "\r\n\r\n", 4);
+		if (end == NULL || span_starts(left, span_str("HTTP/1.1 4")) ||
+		    span_starts(left, span_str("HTTP/1.1 5")))
+			return;
+		struct span head = span_of(left.p, (size_t)(end + 4 - left.p));
+		left = span_from(left, head.n);
+		size_t before = to->n;
+		builder_add(to, head);
+		if (memmem(head.p, head.n, "\r\nTransfer-Encoding: chunked\r\n", 30) != NULL) {
+			if (!take_chunks(&left, to)) {
+				to->n = before;
+				return;
+			}
+			continue;
+		}
+		const char *length = memmem(head.p, head.n, "\r\nContent-Length: ", 18);
+		size_t n = length != NULL ? strtoul(length + 18, NULL, 10) : 0;
+		n = n < left.n ? n : left.n;
+		builder_add(to, span_of(left.p, n));
+		left = span_from(left, n);
 	}
-	for (const char *bad = "45"; *bad != '\0'; bad++) {
-		char head[] = "HTTP/1.1 ?";
-
-		head[9] = *bad;
-		p = memmem(b->p, n, head, 10);
-		n = p != NULL ? (size_t)(p - b->p) : n;
-	}
-	return span_of(b->p, n);
 }
 
 /* ---- the requests in the bytes, without a connection ---- */
@@ -440,12 +597,36 @@ static uint8_t method_of(struct span s)
 	return i;
 }
 
+static bool is_stream(const struct h1_head *h)
+{
+	return span_starts(h->target, span_str("/s")) &&
+	       (span_eq_str(h->method, "POST") || span_eq_str(h->method, "PUT"));
+}
+
+/* Does it end before its body does? */
+static bool ends_early(const struct h1_head *h, struct span body)
+{
+	unsigned lines = 0;
+
+	while (body.n > 0) {
+		const uint8_t *lf = memchr(body.p, '\n', body.n);
+		size_t n = lf != NULL ? (size_t)(lf - body.p) : body.n;
+
+		if (n > ITEM_MAX || (++lines == 2 && span_starts(h->target, span_str("/s<"))))
+			return true;
+		body = span_from(body, lf != NULL ? n + 1 : n);
+	}
+	return false;
+}
+
 /* The body behind a head into `body`; false: it is refused, or not all there. */
 static bool take_body(struct h1_head *h, size_t max, struct span *left, struct builder *body)
 {
 	size_t used = 0;
 
 	builder_reset(body);
+	if (is_stream(h))
+		max = SIZE_MAX;
 	if (h->body == H1_SIZED) {
 		if (h->content_length > max || h->content_length > left->n)
 			return false;
@@ -474,7 +655,16 @@ static void find_requests(const struct wire *w, struct builder *b)
 		if (h1_head_parse(&h, &w->shared.limits, head, left.n) != H1_DONE)
 			break;
 		left = span_from(left, h.n);
-		if (!take_body(&h, w->config.max_body, &left, &body))
+		bool refused = is_stream(&h) && span_starts(h.target, span_str("/sr"));
+		if (is_stream(&h) && h.minor == 0)
+			break;
+		if (refused && h.body != H1_NO_BODY)
+			h.keep = 0;
+		else if (!take_body(&h, w->config.max_body, &left, &body))
+			break;
+		if (refused)
+			builder_reset(&body);
+		else if (is_stream(&h) && ends_early(&h, builder_span(&body)))
 			break;
 		builder_u8(b, method_of(h.method));
 		builder_lv(b, h.target);
@@ -493,6 +683,8 @@ static void wire_free(struct wire *w)
 {
 	builder_free(&w->requests);
 	builder_free(&w->answers);
+	builder_free(&w->head);
+	builder_free(&w->body);
 	free(w);
 }
 
@@ -518,8 +710,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	struct span all = builder_span(&found), some = builder_span(&played->requests);
 	MUST(span_eq(all, builder_span(&plain->requests)));
 	MUST(disturbed ? span_starts(all, some) : span_eq(all, some));
-	struct span want = good_answers(&plain->answers), got = good_answers(&played->answers);
-	MUST(disturbed || span_eq(want, got));
+	struct builder want = {0}, got = {0};
+	put_answers(&plain->answers, &want);
+	put_answers(&played->answers, &got);
+	MUST(disturbed || span_eq(builder_span(&want), builder_span(&got)));
+	builder_free(&want);
+	builder_free(&got);
 	builder_free(&found);
 	wire_free(played);
 	wire_free(plain);

@@ -4,6 +4,7 @@
  * Input: one byte chooses the limits, one how the bytes are delivered, the rest is what the client sends.
  *   - delivered at once, byte by byte, or in pieces, the same requests come of it, and the same end: more is awaited, or it is refused.  (Only
  *     which of two limits is named may differ, and a body that outgrows a limit may be noticed sooner.)
+ *   - chunked bodies that are decoded in place are the same, but for the limit, which is not asked for there.
  *   - each head that is taken is held against a naive reading of its lines: one Host, no Content-Length beside Transfer-Encoding, at most one of
  *     each, no folding, no bare line ends, no control bytes, within the limits; and the body's length is what its header says.
  */
@@ -130,7 +131,7 @@ struct wire {
 	uint8_t *buf; /* what arrived of it, as the parser left it */
 	size_t start, body,
 	    end; /* of the present request: its head, what follows it; what arrived */
-	bool in_body;
+	bool in_body, in_place;
 	struct h1_head head;
 	struct builder sink;
 };
@@ -192,8 +193,14 @@ static enum h1_step step_body(struct wire *w)
 		builder_add(&w->sink, span_of(w->buf + w->body, used));
 	} else if (w->head.body == H1_CHUNKED) {
 		uint8_t *exact = fuzz_copy(span_of(w->buf + w->body, n));
+		size_t body_n = 0;
 
-		s = h1_chunks(&w->head, &w->sink, BODY_MAX, exact, n, &used);
+		if (w->in_place)
+			s = h1_chunks_in_place(&w->head, exact, n, &body_n, &used);
+		else
+			s = h1_chunks(&w->head, &w->sink, BODY_MAX, exact, n, &used);
+		MUST(body_n <= n);
+		builder_add(&w->sink, span_of(exact, body_n));
 		free(exact);
 		if (s == H1_REFUSED)
 			return s;
@@ -229,11 +236,18 @@ static enum h1_step deliver(struct wire *w, size_t end)
 	return s;
 }
 
+enum decoding { TO_SINK, IN_PLACE };
+
 /* how: 0 all at once, 1 byte by byte, else a seed of sizes. */
-static struct story run(struct span sent, const struct h1_limits *l, uint8_t how)
+static struct story run(struct span sent, const struct h1_limits *l, uint8_t how,
+                        enum decoding decoding)
 {
 	struct story story = {.end = H1_MORE};
-	struct wire w = {.story = &story, .limits = l, .sent = sent.p, .n_sent = sent.n};
+	struct wire w = {.story = &story,
+	                 .limits = l,
+	                 .sent = sent.p,
+	                 .n_sent = sent.n,
+	                 .in_place = decoding == IN_PLACE};
 	size_t end = 0, piece = how;
 
 	w.buf = malloc(sent.n + 1);
@@ -265,11 +279,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 
 	if (sent.n > INPUT_MAX)
 		return 0;
-	struct story whole = run(sent, l, 0), parts = run(sent, l, how > 0 ? how : 1);
+	uint8_t pieces = how > 0 ? how : 1;
+	struct story whole = run(sent, l, 0, TO_SINK), parts = run(sent, l, pieces, TO_SINK);
+	struct story placed = run(sent, l, pieces, IN_PLACE);
 	MUST(whole.n == parts.n && whole.end == parts.end);
 	MUST(whole.status == parts.status || is_size(whole.status) || is_size(parts.status));
 	MUST(span_eq(builder_span(&whole.requests), builder_span(&parts.requests)));
+	MUST(span_starts(builder_span(&placed.requests), builder_span(&parts.requests)));
+	MUST(parts.status == 413 || (placed.n == parts.n && placed.status == parts.status));
 	builder_free(&whole.requests);
 	builder_free(&parts.requests);
+	builder_free(&placed.requests);
 	return 0;
 }

@@ -360,30 +360,82 @@ static void begin_chunks(struct h1_head *h)
 	free(buf); /* the parser keeps nothing of the head's bytes */
 }
 
+static const char some_chunks[] = "5\r\nhello\r\n6;name=\"value\"\r\n "
+                                  "world\r\n000A\r\n0123456789\r\n0\r\nTrailer: x\r\nB:\r\n\r\n : ";
+
 static void test_chunks_in_pieces(void **state)
 {
-	static const char body[] =
-	    "5\r\nhello\r\n6;name=\"value\"\r\n "
-	    "world\r\n000A\r\n0123456789\r\n0\r\nTrailer: x\r\nB:\r\n\r\n : ";
 	(void)state;
-	for (size_t piece = 1; piece < sizeof(body); piece++) {
+	for (size_t piece = 1; piece < sizeof(some_chunks); piece++) {
 		struct h1_head h;
 		struct builder sink = {0};
 		size_t at = 0, used;
 		enum h1_step s = H1_MORE;
 		begin_chunks(&h);
-		while (s == H1_MORE && at < sizeof(body) - 1) {
-			size_t n = sizeof(body) - 1 - at < piece ? sizeof(body) - 1 - at : piece;
-			uint8_t *buf = copy_of(body + at, n);
+		while (s == H1_MORE && at < sizeof(some_chunks) - 1) {
+			size_t left = sizeof(some_chunks) - 1 - at, n = left < piece ? left : piece;
+			uint8_t *buf = copy_of(some_chunks + at, n);
 			s = h1_chunks(&h, &sink, 100, buf, n, &used);
 			at += used;
 			free(buf);
 		}
 		assert_int_equal(s, H1_DONE);
-		assert_int_equal(at, sizeof(body) - 1 - 3);
+		assert_int_equal(at, sizeof(some_chunks) - 1 - 3);
 		assert_true(span_eq_str(builder_span(&sink), "hello world0123456789"));
 		builder_free(&sink);
 	}
+}
+
+/* The body comes to the front of each piece, and what follows the message is left as it is. */
+static void test_chunks_in_place(void **state)
+{
+	(void)state;
+	for (size_t piece = 1; piece < sizeof(some_chunks); piece++) {
+		struct h1_head h;
+		struct builder sink = {0};
+		size_t at = 0;
+		enum h1_step s = H1_MORE;
+		begin_chunks(&h);
+		while (s == H1_MORE) {
+			size_t left = sizeof(some_chunks) - 1 - at, n = left < piece ? left : piece;
+			size_t used = 1000, body_n = 1000;
+			uint8_t *buf = copy_of(some_chunks + at, n);
+			s = h1_chunks_in_place(&h, buf, n, &body_n, &used);
+			assert_true(body_n <= used && used <= n && (s == H1_DONE || used == n));
+			assert_memory_equal(buf + used, some_chunks + at + used, n - used);
+			builder_add(&sink, span_of(buf, body_n));
+			at += used;
+			free(buf);
+		}
+		assert_int_equal(s, H1_DONE);
+		assert_int_equal(at, sizeof(some_chunks) - 1 - 3);
+		assert_true(span_eq_str(builder_span(&sink), "hello world0123456789"));
+		builder_free(&sink);
+	}
+}
+
+/* No limit but on what weighs the body down; outputs are left alone. */
+static void test_chunks_in_place_refused(void **state)
+{
+	static const char huge[] = "ffffffffffffffff\r\nabc", bad[] = "2\r\nabX\r\n";
+	struct h1_head h;
+	size_t used = 77, body_n = 88;
+	uint8_t *buf = copy_of(huge, sizeof(huge) - 1);
+	(void)state;
+	begin_chunks(&h);
+	assert_int_equal(h1_chunks_in_place(&h, buf, sizeof(huge) - 1, &body_n, &used), H1_MORE);
+	assert_int_equal(body_n, 3);
+	assert_memory_equal(buf, "abc", 3);
+	free(buf);
+	buf = copy_of(bad, sizeof(bad) - 1);
+	used = 77;
+	body_n = 88;
+	begin_chunks(&h);
+	assert_int_equal(h1_chunks_in_place(&h, buf, sizeof(bad) - 1, &body_n, &used), H1_REFUSED);
+	assert_int_equal(h.status, 400);
+	assert_int_equal(used, 77);
+	assert_int_equal(body_n, 88);
+	free(buf);
 }
 
 static void chunks_refused_in_pieces(const char *s, size_t n, size_t piece, unsigned status)
@@ -501,6 +553,8 @@ int main(void)
 	    cmocka_unit_test(test_upgrade_ignored),
 	    cmocka_unit_test(test_limits),
 	    cmocka_unit_test(test_chunks_in_pieces),
+	    cmocka_unit_test(test_chunks_in_place),
+	    cmocka_unit_test(test_chunks_in_place_refused),
 	    cmocka_unit_test(test_chunks_refused),
 	    cmocka_unit_test(test_chunks_too_large),
 	    cmocka_unit_test(test_chunk_overhead),

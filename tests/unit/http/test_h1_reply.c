@@ -48,6 +48,25 @@ static void test_heads(void **state)
 	builder_free(&x.body_out);
 }
 
+static void test_stream_heads(void **state)
+{
+	struct exchange x = {.status = 200, .content_type = "application/x-ndjson", .n_extra = 1};
+	struct builder b = {0};
+	(void)state;
+	x.extra[0].name = span_str("X-A");
+	x.extra[0].value = span_str("b");
+	h1_reply_stream_head(&b, &x, DATE, REPLY_KEEP);
+	assert_true(span_eq_str(builder_span(&b),
+	                        "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\n"
+	                        "Transfer-Encoding: chunked\r\nCache-Control: no-store\r\n"
+	                        "Date: " DATE "\r\nX-A: b\r\n\r\n"));
+	builder_reset(&b);
+	x.n_extra = 0;
+	h1_reply_stream_head(&b, &x, DATE, REPLY_CLOSE);
+	assert_true(span_ends(builder_span(&b), span_str("\r\nConnection: close\r\n\r\n")));
+	builder_free(&b);
+}
+
 static void test_without_body(void **state)
 {
 	struct exchange x = {.status = 204, .content_type = "text/plain"};
@@ -125,9 +144,9 @@ static void test_reasons(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_heads),        cmocka_unit_test(test_without_body),
-	    cmocka_unit_test(test_no_splitting), cmocka_unit_test(test_dates),
-	    cmocka_unit_test(test_reasons),
+	    cmocka_unit_test(test_heads),        cmocka_unit_test(test_stream_heads),
+	    cmocka_unit_test(test_without_body), cmocka_unit_test(test_no_splitting),
+	    cmocka_unit_test(test_dates),        cmocka_unit_test(test_reasons),
 	};
 	return cmocka_run_group_tests_name("http/h1_reply", tests, NULL, NULL);
 }

@@ -8,44 +8,21 @@
  *   /big?n=N   N bytes 'x'
  *   /status?code=N   an answer of that status with a short body
  *   /bad-header      an extra header whose value holds a line end
+ *   /stream          a line for a line: toy_stream.c
+ *   /streams         what became of the streams so far, as the last line has it
  */
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "api/api.h"
 #include "crypto/secret.h"
 #include "http/server.h"
+#include "toy.h"
 
-#define LATE_MAX 4096
 #define GRACE_MS 3000
-
-struct job {
-	struct task task;
-	struct exchange *x;
-	struct timespec due;
-	struct job *next;
-};
-
-struct api {
-	pthread_t thread;
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	struct job *jobs;
-	bool ending;
-	_Atomic unsigned long turns, states, late;
-};
-
-/* What the toy keeps for each exchange, to see that api_forget comes exactly once. */
-struct memory {
-	unsigned requests;
-	struct job job;
-};
 
 struct span exchange_header(const struct exchange *x, const char *name)
 {
@@ -55,7 +32,7 @@ struct span exchange_header(const struct exchange *x, const char *name)
 	return span_of(NULL, 0);
 }
 
-static unsigned long number(struct span query, const char *name)
+unsigned long toy_number(struct span query, const char *name)
 {
 	char text[64];
 	if (span_cstr(query, text, sizeof(text)) != ST_OK)
@@ -134,11 +111,10 @@ static void run_late(struct task *t)
 	j->x->finish(j->x);
 }
 
-static void later(struct api *api, struct exchange *x)
+void toy_later(struct api *api, struct exchange *x, void (*run)(struct task *), unsigned long ms)
 {
 	struct memory *m = x->state;
-	unsigned long ms = number(x->query, "ms=");
-	m->job.task.run = run_late;
+	m->job.task.run = run;
 	m->job.x = x;
 	clock_gettime(CLOCK_REALTIME, &m->job.due);
 	m->job.due.tv_sec += (time_t)(ms / 1000);
@@ -155,9 +131,16 @@ static void later(struct api *api, struct exchange *x)
 	pthread_mutex_unlock(&api->lock);
 }
 
+static void put_streams(const struct api *api, struct builder *b)
+{
+	const struct toy_streams *s = &api->streams;
+	builder_fmt(b, "begun=%lu over=%lu aborted=%lu paused=%lu most=%lu input=%llu output=%llu",
+	            s->begun, s->over, s->aborted, s->paused, s->most, s->input, s->output);
+}
+
 static void big(struct exchange *x)
 {
-	size_t n = number(x->query, "n=");
+	size_t n = toy_number(x->query, "n=");
 	uint8_t *p = builder_room(&x->body_out, n);
 	if (p != NULL) {
 		memset(p, 'x', n);
@@ -184,7 +167,11 @@ void api_handle(struct api *api, struct exchange *x)
 	}
 	((struct memory *)x->state)->requests++;
 	if (span_eq_str(x->target, "/late")) {
-		later(api, x);
+		toy_later(api, x, run_late, toy_number(x->query, "ms="));
+		return;
+	}
+	if (x->kind == EXCHANGE_STREAM) {
+		toy_stream_handle(api, x);
 		return;
 	}
 	if (span_eq_str(x->target, "/big")) {
@@ -194,7 +181,10 @@ void api_handle(struct api *api, struct exchange *x)
 		if (x->n_body > 0)
 			memset(x->body, 'z', x->n_body); /* it may be changed in place */
 	} else if (span_eq_str(x->target, "/status")) {
-		plain(x, (unsigned)number(x->query, "code="), span_str("some text"));
+		plain(x, (unsigned)toy_number(x->query, "code="), span_str("some text"));
+	} else if (span_eq_str(x->target, "/streams")) {
+		plain(x, 200, span_of(NULL, 0));
+		put_streams(api, &x->body_out);
 	} else if (span_eq_str(x->target, "/bad-header")) {
 		plain(x, 200, span_str("fine"));
 		x->extra[0].name = span_str("X-Bad");
@@ -305,6 +295,8 @@ static void set_number(const char *name, const char *value)
 		config.max_connections = v;
 	else if (strcmp(name, "-max-body") == 0)
 		config.max_body = v;
+	else if (strcmp(name, "-stream-buffer") == 0)
+		config.stream_buffer = v;
 	else if (strcmp(name, "-max-request-line") == 0)
 		config.max_request_line = v;
 	else if (strcmp(name, "-max-headers-bytes") == 0)
@@ -389,10 +381,15 @@ int main(int argc, char **argv)
 	struct server_stats st;
 	server_stats(server, &st);
 	server_free(&server);
+	struct builder b = {0};
+	put_streams(&api, &b);
+	builder_u8(&b, 0);
+	MUST(builder_status(&b) == ST_OK);
 	printf("stopped %s connections=%llu total=%llu requests=%llu late=%lu states=%lu turned=%d "
-	       "refused=%llu\n",
+	       "refused=%llu %s\n",
 	       status_name(s), (unsigned long long)st.connections_now,
 	       (unsigned long long)st.connections_total, (unsigned long long)st.requests, api.late,
-	       api.states, api.turns > 0, (unsigned long long)st.refused);
+	       api.states, api.turns > 0, (unsigned long long)st.refused, (const char *)b.p);
+	builder_free(&b);
 	return 0;
 }
