@@ -34,6 +34,7 @@ struct span exchange_header(const struct exchange *x, const char *name)
 
 void exchange_reset(struct exchange *x)
 {
+	builder_reset(&x->body_first);
 	builder_reset(&x->body_out);
 	x->content_type = NULL;
 	x->n_extra = 0;

@@ -84,25 +84,57 @@ static void put_or_null(struct builder *b, const char *name, struct span value, 
 	builder_str(b, close);
 }
 
+/* From here on the data is not copied. */
+#define LARGE_DATA ((size_t)4 << 10)
+
+static void put_envelope_head(struct builder *b, const struct gate_call *call)
+{
+	builder_str(b, "\"request_id\":\"");
+	builder_str(b, call->req.id);
+	builder_str(b, "\",\"lease_id\":\"\",\"renewable\":false,\"lease_duration\":");
+	builder_dec(b, call->ans.lease_duration_s);
+}
+
+static void put_envelope_tail(struct builder *b, const struct answer *a)
+{
+	put_or_null(b, ",\"wrap_info\":null,\"warnings\":", builder_span(&a->warnings), "[", "]");
+	put_or_null(b, ",\"auth\":", builder_span(&a->auth), "", "");
+}
+
+/* The data's own memory is sent, with the envelope before it. */
+static void put_envelope_around(struct exchange *x, struct gate_call *call)
+{
+	struct answer *a = &call->ans;
+	struct builder b = x->body_out;
+
+	builder_u8(&x->body_first, '{');
+	put_envelope_head(&x->body_first, call);
+	put_envelope_tail(&x->body_first, a);
+	builder_str(&x->body_first, ",\"data\":");
+	x->body_out = a->data;
+	a->data = b;
+	builder_str(&x->body_out, "}\n");
+}
+
 /* Straight text: everything in it is JSON already. */
-static void put_envelope(struct exchange *x, const struct gate_call *call)
+static void put_envelope(struct exchange *x, struct gate_call *call)
 {
 	const struct answer *a = &call->ans;
 	struct builder *b = &x->body_out;
 	struct span data = builder_span(&a->data);
 
+	if (a->shape != ANSWER_DATA_TOP && data.n > LARGE_DATA) {
+		put_envelope_around(x, call);
+		return;
+	}
 	builder_u8(b, '{');
 	if (a->shape == ANSWER_DATA_TOP && data.n > 2) {
 		builder_add(b, span_of(data.p + 1, data.n - 2));
 		builder_u8(b, ',');
 	}
-	builder_str(b, "\"request_id\":\"");
-	builder_str(b, call->req.id);
-	builder_str(b, "\",\"lease_id\":\"\",\"renewable\":false,\"lease_duration\":");
-	builder_dec(b, a->lease_duration_s);
+	put_envelope_head(b, call);
 	put_or_null(b, ",\"data\":", data, "", "");
-	put_or_null(b, ",\"wrap_info\":null,\"warnings\":", builder_span(&a->warnings), "[", "]");
-	put_or_null(b, ",\"auth\":", builder_span(&a->auth), "", "");
+	put_envelope_tail(b, a);
 	builder_str(b, "}\n");
 }
 
@@ -195,6 +227,8 @@ static void call_done(struct gate_call *call)
 	st = a->status == ST_OK ? answer_status(a) : ST_OK;
 	if (st == ST_OK)
 		st = builder_status(&x->body_out);
+	if (st == ST_OK)
+		st = builder_status(&x->body_first);
 	if (st != ST_OK)
 		put_no_answer(x, call, st);
 	give_back(x->state);

@@ -50,6 +50,7 @@ static void reject(struct h1 *h, unsigned status, const char *text)
 	x->status = status;
 	x->content_type = NULL;
 	x->n_extra = 0;
+	builder_reset(&x->body_first);
 	builder_reset(&x->body_out);
 	h->known = true;
 	api_reject(x, status, text);
@@ -72,13 +73,15 @@ static inline void decide_end(struct h1 *h)
 static void compose(struct h1 *h)
 {
 	struct exchange *x = &h->x;
+	struct span first;
 	MUST(h->state == H1_READY);
 	if (builder_status(&x->body_out) != ST_OK)
 		reject(h, 500, "the answer is too large");
 	decide_end(h);
 	h1_reply_head(&h->out, x, h1_worker(h)->date,
 	              h->after == KEEP_OPEN ? REPLY_KEEP : REPLY_CLOSE);
-	h->tail = h1_reply_body(x);
+	h->tail = h1_reply_body(x, &first);
+	builder_add(&h->out, first);
 	bool more = h->end > h->start + h->msg_n;
 	if ((more && h->tail.n <= BATCH_BODY_MAX) ||
 	    (h->conn->tls != NULL && h->tail.n <= TLS_COPY_MAX)) {
@@ -118,6 +121,7 @@ static void next_request(struct h1 *h)
 {
 	struct exchange *x = &h->x;
 	h1_consumed(h);
+	h1_settle(&x->body_first);
 	h1_settle(&x->body_out);
 	x->target = x->query = span_of(NULL, 0);
 	x->headers = NULL;

@@ -93,6 +93,7 @@ void h1_give_back(struct conn *c)
 	h1_stream_free(h);
 	builder_free(&h->chunks);
 	builder_free(&h->out);
+	builder_free(&h->x.body_first);
 	builder_free(&h->x.body_out);
 	c->h1 = NULL;
 	if (w->n_spare_h1s >= SPARE_H1S_MAX) {

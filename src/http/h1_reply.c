@@ -94,10 +94,12 @@ static bool forbids_body(unsigned status)
 	return status == 204 || status == 304;
 }
 
-struct span h1_reply_body(const struct exchange *x)
+struct span h1_reply_body(const struct exchange *x, struct span *ret_first)
 {
+	*ret_first = span_of(NULL, 0);
 	if (x->method == HTTP_HEAD || x->content_type == NULL || forbids_body(x->status))
 		return span_of(NULL, 0);
+	*ret_first = builder_span(&x->body_first);
 	return builder_span(&x->body_out);
 }
 
@@ -160,7 +162,7 @@ void h1_reply_head(struct builder *b, const struct exchange *x, const char *date
 		size_t n = 0;
 		if (x->content_type != NULL) {
 			add_type(b, x->content_type);
-			n = x->body_out.n;
+			n = x->body_first.n + x->body_out.n;
 		}
 		builder_str(b, "Content-Length: ");
 		builder_dec(b, n);

@@ -28,7 +28,7 @@ void h1_reply_head(struct builder *b, const struct exchange *x, const char *date
 void h1_reply_stream_head(struct builder *b, const struct exchange *x, const char *date,
                           enum reply_end end);
 
-/* h1_reply_body(x): the bytes that follow the head: body_out, or nothing for HEAD, 204, 304 or without content type. */
-struct span h1_reply_body(const struct exchange *x);
+/* h1_reply_body(x, ret_first): the bytes that follow the head: body_first, then body_out; or nothing for HEAD, 204, 304 or without content type. */
+struct span h1_reply_body(const struct exchange *x, struct span *ret_first);
 
 #endif

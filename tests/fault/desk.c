@@ -338,8 +338,12 @@ static void take_answer(struct desk *d)
 	struct span body = x->content_type != NULL ? builder_span(&x->body_out) : span_of(NULL, 0);
 
 	/* What http sends must be whole, or nothing. */
-	assert_true(x->content_type == NULL || builder_status(&x->body_out) == ST_OK);
-	assert_int_equal(span_cstr(body, d->body, sizeof d->body), ST_OK);
+	assert_true(x->content_type == NULL || (builder_status(&x->body_out) == ST_OK &&
+	                                        builder_status(&x->body_first) == ST_OK));
+	assert_int_equal(span_cstr(builder_span(&x->body_first), d->body, sizeof d->body), ST_OK);
+	assert_int_equal(span_cstr(body, d->body + x->body_first.n,
+	                           sizeof d->body - x->body_first.n),
+	                 ST_OK);
 }
 
 unsigned desk_ask(struct desk *d, enum http_method method, const char *target, const char *token,
@@ -370,6 +374,7 @@ unsigned desk_ask(struct desk *d, enum http_method method, const char *target, c
 	d->loop.turn_end(d->loop.ctx);
 	take_answer(d);
 	api_forget(d->api, x);
+	builder_free(&x->body_first);
 	builder_free(&x->body_out);
 	return x->status;
 }

@@ -220,9 +220,16 @@ static void check_json(const struct call *c)
 {
 	static const struct json_limits limits = {
 	    .depth = JSON_DEPTH_MAX, .values = 1000000, .string = 1 << 25};
-	uint8_t *copy = fuzz_copy(builder_span(&c->x.body_out));
+	struct builder whole = {0};
 	struct json doc;
-	size_t n = c->x.body_out.n;
+	uint8_t *copy;
+	size_t n;
+
+	builder_add(&whole, builder_span(&c->x.body_first));
+	builder_add(&whole, builder_span(&c->x.body_out));
+	copy = fuzz_copy(builder_span(&whole));
+	n = whole.n;
+	builder_free(&whole);
 
 	json_init(&doc);
 	MUST(n > 0 && copy[n - 1] == '\n' && memchr(copy, '\n', n) == copy + n - 1);
@@ -244,7 +251,7 @@ static void check_answer(const struct call *c)
 {
 	const struct exchange *x = &c->x;
 
-	MUST(builder_status(&x->body_out) == ST_OK);
+	MUST(builder_status(&x->body_out) == ST_OK && builder_status(&x->body_first) == ST_OK);
 	MUST(x->status >= 200 && x->status <= 599);
 	MUST(x->status != 500 || sets_code(c));
 	MUST(x->n_extra <= sizeof x->extra / sizeof *x->extra);
@@ -281,6 +288,7 @@ static void call_free(struct call *c)
 	builder_free(&c->target);
 	builder_free(&c->query);
 	builder_free(&c->body);
+	builder_free(&c->x.body_first);
 	builder_free(&c->x.body_out);
 	for (size_t i = 0; i < FIELDS_MAX; i++)
 		builder_free(&c->values[i]);

@@ -11,6 +11,8 @@
 
 #define DATE "Sun, 06 Nov 1994 08:49:37 GMT"
 
+static struct span first;
+
 static void head_is(const struct exchange *x, enum reply_end end, const char *want)
 {
 	struct builder b = {0};
@@ -29,7 +31,7 @@ static void test_heads(void **state)
 	head_is(&x, REPLY_KEEP,
 	        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: "
 	        "3\r\nCache-Control: no-store\r\nDate: " DATE "\r\n\r\n");
-	assert_true(span_eq_str(h1_reply_body(&x), "{}\n"));
+	assert_true(span_eq_str(h1_reply_body(&x, &first), "{}\n"));
 	x.extra[0].name = span_str("Retry-After");
 	x.extra[0].value = span_str("30");
 	x.n_extra = 1;
@@ -44,7 +46,25 @@ static void test_heads(void **state)
 	head_is(&x, REPLY_KEEP,
 	        "HTTP/1.1 599 Unknown\r\nContent-Type: application/json\r\nContent-Length: "
 	        "3\r\nCache-Control: no-store\r\nDate: " DATE "\r\n\r\n");
-	assert_int_equal(h1_reply_body(&x).n, 0);
+	assert_int_equal(h1_reply_body(&x, &first).n, 0);
+	builder_free(&x.body_out);
+}
+
+static void test_body_of_two_parts(void **state)
+{
+	struct exchange x = {.status = 200, .content_type = "application/json"};
+	(void)state;
+	builder_str(&x.body_first, "{\"a\":");
+	builder_str(&x.body_out, "1}\n");
+	head_is(&x, REPLY_KEEP,
+	        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: "
+	        "8\r\nCache-Control: no-store\r\nDate: " DATE "\r\n\r\n");
+	assert_true(span_eq_str(h1_reply_body(&x, &first), "1}\n"));
+	assert_true(span_eq_str(first, "{\"a\":"));
+	x.method = HTTP_HEAD;
+	assert_int_equal(h1_reply_body(&x, &first).n, 0);
+	assert_int_equal(first.n, 0);
+	builder_free(&x.body_first);
 	builder_free(&x.body_out);
 }
 
@@ -74,18 +94,18 @@ static void test_without_body(void **state)
 	builder_str(&x.body_out, "ignored");
 	head_is(&x, REPLY_KEEP,
 	        "HTTP/1.1 204 No Content\r\nCache-Control: no-store\r\nDate: " DATE "\r\n\r\n");
-	assert_int_equal(h1_reply_body(&x).n, 0);
+	assert_int_equal(h1_reply_body(&x, &first).n, 0);
 	x.status = 304;
 	head_is(&x, REPLY_KEEP,
 	        "HTTP/1.1 304 Not Modified\r\nCache-Control: no-store\r\nDate: " DATE "\r\n\r\n");
-	assert_int_equal(h1_reply_body(&x).n, 0);
+	assert_int_equal(h1_reply_body(&x, &first).n, 0);
 	x.status = 404;
 	x.content_type = NULL;
 	head_is(
 	    &x, REPLY_KEEP,
 	    "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nCache-Control: no-store\r\nDate: " DATE
 	    "\r\n\r\n");
-	assert_int_equal(h1_reply_body(&x).n, 0);
+	assert_int_equal(h1_reply_body(&x, &first).n, 0);
 	builder_free(&x.body_out);
 }
 
@@ -144,7 +164,8 @@ static void test_reasons(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_heads),        cmocka_unit_test(test_stream_heads),
+	    cmocka_unit_test(test_heads),
+	    cmocka_unit_test(test_body_of_two_parts),        cmocka_unit_test(test_stream_heads),
 	    cmocka_unit_test(test_without_body), cmocka_unit_test(test_no_splitting),
 	    cmocka_unit_test(test_dates),        cmocka_unit_test(test_reasons),
 	};
