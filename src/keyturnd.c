@@ -1,7 +1,7 @@
 /*
  * The server: reads the configuration, builds every object, connects them, waits for signals.  Nothing else wires.
  *
- * Order of building: memory, storage, slots, readers, writer, seal, scheduler, audit, metrics, engines, sys, gate, api, http.  Stopping goes the other way:
+ * Order of building: memory, storage, slots, readers, writer, seal, scheduler, audit, metrics, engines, pool, sys, gate, api, http.  Stopping goes the other way:
  * requests under way are answered, the writer closes the store cleanly, then threads end and memory is wiped.
  */
 #include <errno.h>
@@ -30,6 +30,9 @@
 
 #define MODULE        "keyturnd"
 #define STOP_GRACE_MS 30000
+/* Slow work that waits for a worker; more is refused. */
+#define SLOW_WAITING     256
+#define SLOW_THREADS_MAX 128
 
 /* ---- everything there is ---- */
 
@@ -44,6 +47,7 @@ struct daemon {
 	struct sched *sched;
 	struct engine_table engines; /* that operators can mount */
 	struct upkeep *upkeep;
+	struct pool *pool;
 	struct audit *audit;
 	struct metrics *metrics;
 	struct sys *sys;
@@ -97,6 +101,13 @@ static void due_lost(void *ctx)
 	struct daemon *d = ctx;
 
 	sched_lost(d->sched);
+}
+
+static void stopped(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	gate_stopped(d->gate);
 }
 
 static enum status closing(void *ctx, struct txn *t, struct err *err)
@@ -176,6 +187,19 @@ static void http_metrics(void *ctx, struct metrics_out *out)
 	metric_put(out, METRIC_COUNTER, "keyturn_http_received_bytes_total", "bytes received",
 	           h.bytes_in);
 	metric_put(out, METRIC_COUNTER, "keyturn_http_sent_bytes_total", "bytes sent", h.bytes_out);
+}
+
+static void slow_metrics(void *ctx, struct metrics_out *out)
+{
+	struct daemon *d = ctx;
+	struct pool_stats s;
+
+	pool_stats(d->pool, &s);
+	metric_put(out, METRIC_COUNTER, "keyturn_slow_works_total", "slow works given to the pool",
+	           s.jobs);
+	metric_put(out, METRIC_COUNTER, "keyturn_slow_refused_total",
+	           "slow works refused, as too many waited", s.refused);
+	metric_put(out, METRIC_GAUGE, "keyturn_slow_waiting", "slow works that wait", s.waiting);
 }
 
 static void audit_metrics(void *ctx, struct metrics_out *out)
@@ -275,6 +299,7 @@ static enum status build_barrier(struct daemon *d, struct err *err)
 	              .due = due,
 	              .due_lost = due_lost,
 	              .noted = noted,
+	              .stopped = stopped,
 	              .closing = closing,
 	              .closed = closed,
 	              .term_made = d->hooks != NULL ? term_made : NULL,
@@ -304,6 +329,14 @@ static enum status build_audit(struct daemon *d, struct err *err)
 	return st;
 }
 
+/* Two at least, so that one long work does not hold up all others. */
+static unsigned slow_threads(void)
+{
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return n < 2 ? 2 : n > SLOW_THREADS_MAX ? SLOW_THREADS_MAX : (unsigned)n;
+}
+
 static enum status build_engines(struct daemon *d, struct err *err)
 {
 	d->engines = (struct engine_table){.entries = {{&engine_kv, NULL}}, .n = 1};
@@ -313,7 +346,9 @@ static enum status build_engines(struct daemon *d, struct err *err)
 	    .default_lease_ttl_s = seconds(d->config->default_lease_ttl_ns),
 	    .max_lease_ttl_s = seconds(d->config->max_lease_ttl_ns),
 	};
-	return upkeep_new(&uc, &d->upkeep, err);
+	enum status st = upkeep_new(&uc, &d->upkeep, err);
+
+	return st == ST_OK ? pool_new(slow_threads(), SLOW_WAITING, &d->pool, err) : st;
 }
 
 static enum status build_core(struct daemon *d, struct err *err)
@@ -356,6 +391,7 @@ static enum status build_core(struct daemon *d, struct err *err)
 	    .sys_self = d->sys,
 	    .engines = &d->engines,
 	    .upkeep = d->upkeep,
+	    .pool = d->pool,
 	    .token_ended = sys_token_ended,
 	    .default_lease_ttl_s = sc.default_lease_ttl_s,
 	    .max_lease_ttl_s = sc.max_lease_ttl_s,
@@ -435,10 +471,22 @@ static enum status build_http(struct daemon *d, struct err *err)
 	return st;
 }
 
+/* Those that the main thread waits for; blocked before the first thread is made, as each takes over the mask. */
+static void block_signals(sigset_t *ret)
+{
+	sigemptyset(ret);
+	sigaddset(ret, SIGHUP);
+	sigaddset(ret, SIGINT);
+	sigaddset(ret, SIGTERM);
+	pthread_sigmask(SIG_BLOCK, ret, NULL);
+}
+
 static enum status build(struct daemon *d, struct err *err)
 {
+	sigset_t signals;
 	enum status st = secret_setup(SECRET_BUDGET_DEFAULT, err);
 
+	block_signals(&signals);
 	if (st == ST_OK)
 		st = aead_setup(gcm_name(d->config->gcm), err);
 	if (st == ST_OK && d->options.dev_tls)
@@ -458,12 +506,14 @@ static enum status build(struct daemon *d, struct err *err)
 	metrics_add(d->metrics, gate_metrics, d->gate);
 	metrics_add(d->metrics, barrier_metrics, d);
 	metrics_add(d->metrics, http_metrics, d);
+	metrics_add(d->metrics, slow_metrics, d);
 	metrics_add(d->metrics, audit_metrics, d);
 	return ST_OK;
 }
 
 static void tear_down(struct daemon *d)
 {
+	pool_free(&d->pool); /* its last words go to loops, which still run */
 	if (d->server != NULL)
 		server_free(&d->server);
 	gate_free(&d->gate);
@@ -623,11 +673,7 @@ static enum status run(struct daemon *d, struct err *err)
 	sigset_t signals;
 	enum status st;
 
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGHUP);
-	sigaddset(&signals, SIGINT);
-	sigaddset(&signals, SIGTERM);
-	pthread_sigmask(SIG_BLOCK, &signals, NULL);
+	block_signals(&signals);
 	st = writer_start(d->writer, err);
 	if (st == ST_OK && d->options.dev)
 		st = dev_start(d, err); /* before anybody is answered */

@@ -45,8 +45,10 @@ struct writer_hooks {
 	void (*due_lost)(void *ctx);
 	/* noted: what txn_note was given, one call a note, when its change is committed and published, before the answers of its group go. */
 	void (*noted)(void *ctx, struct span text);
+	/* stopped: the store closes: no loop reads any more, and all have dropped what they cache.  May wait for what else holds keys. */
+	void (*stopped)(void *ctx);
 	/*
-	 * closing: the store closes: no loop reads any more, and all have dropped what they cache.  What it changes is committed with the mark of a clean stop,
+	 * closing: next.  What it changes is committed with the mark of a clean stop,
 	 * the last commit; not when it fails, or the commit does: then the mark is set without it.
 	 */
 	enum status (*closing)(void *ctx, struct txn *t, struct err *err);

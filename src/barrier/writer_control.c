@@ -206,6 +206,8 @@ void writer_close(struct writer *w)
 	w->state = WRITER_CLOSED;
 	snapshots_clear(readers_snapshots(w->config.readers));
 	readers_stop(w->config.readers);
+	if (w->config.hooks.stopped != NULL)
+		w->config.hooks.stopped(w->config.hooks.ctx);
 	if (w->config.hooks.closing == NULL || store_last(w) != ST_OK)
 		clear_mark(w);
 	if (w->config.hooks.closed != NULL)

@@ -110,6 +110,7 @@ static void complete(struct gate_call *call)
 {
 	struct err err = {0};
 
+	gate_slow_end(call);
 	if (call->audited) {
 		struct audit_subject s = subject_of(call, &call->who);
 		bool written = gate_changed(call);
@@ -136,9 +137,20 @@ void gate_forget(struct gate_call *call)
 	call->audited = false;
 }
 
+static struct gate_call *call_of_task(struct task *task)
+{
+	return (struct gate_call *)(void *)((char *)task - offsetof(struct gate_call, task));
+}
+
 static void complete_task(struct task *task)
 {
-	complete((struct gate_call *)(void *)((char *)task - offsetof(struct gate_call, task)));
+	complete(call_of_task(task));
+}
+
+/* What the caller is told when nothing can be done. */
+static const char *closed_text(enum status st, const struct err *err)
+{
+	return st == ST_SEALED ? "Vault is sealed" : err_text(err, st);
 }
 
 static struct gate_call *call_of(struct writer_job *job)
@@ -151,20 +163,6 @@ static void send_back(struct gate_call *call)
 {
 	call->task.run = complete_task;
 	call->loop->post(call->loop, &call->task);
-}
-
-/* ---- handlers ---- */
-
-static enum status handle(struct gate_pass *p, struct gate_call *call)
-{
-	unsigned n_query = call->req.n_query;
-	enum status st;
-
-	if (p->bound)
-		call->req.n_query = 0;
-	st = call->op->handle(&p->op);
-	call->req.n_query = n_query; /* the audit tells what was sent */
-	return st;
 }
 
 /* ---- on the writer ---- */
@@ -214,7 +212,7 @@ static void run_handler(struct gate_pass *p, struct gate_call *call, struct txn 
 	struct txn_mark mark;
 
 	txn_mark(t, &mark);
-	call->ans.status = handle(p, call);
+	call->ans.status = gate_handle(p, call);
 	if (call->ans.status == ST_OK)
 		txn_release(t, &mark);
 	else
@@ -227,7 +225,7 @@ static void run_handler(struct gate_pass *p, struct gate_call *call, struct txn 
 
 /*
  * In its turn on the writer, against the latest state.  What is returned here is about what the gate itself records; the handler's answer is in
- * call->ans.  A request that is refused costs a use as well.
+ * call->ans.  A request that is refused costs a use as well.  ST_PENDING: slow work comes first; nothing is recorded, the use is taken when the call comes again.
  */
 static enum status run_write(struct writer_job *job, struct txn *t, struct err *err)
 {
@@ -249,8 +247,11 @@ static enum status run_write(struct writer_job *job, struct txn *t, struct err *
 		return st;
 	if (last)
 		memcpy(hash, p.known->token.hash, sizeof hash);
-	if (verdict == ST_OK && call->stage == GATE_WRITE)
+	if (verdict == ST_OK && call->stage == GATE_WRITE) {
 		run_handler(&p, call, t);
+		if (call->ans.status == ST_PENDING)
+			return ST_PENDING;
+	}
 	return last ? end_token(&at, hash, err) : ST_OK;
 }
 
@@ -294,15 +295,20 @@ static enum status run_control(struct writer_job *job, struct txn *t, struct err
 }
 
 static void submit(struct gate_call *call, enum gate_stage stage);
+static void pending_task(struct task *task);
 
 static void job_done(struct writer_job *job, enum status st, const struct err *err)
 {
 	struct gate_call *call = call_of(job);
 
+	if (st == ST_PENDING) {
+		call->task.run = pending_task;
+		call->loop->post(call->loop, &call->task);
+		return;
+	}
 	if (st != ST_OK) {
 		answer_reset(&call->ans);
-		answer_fail(&call->ans, st, "%s",
-		            st == ST_SEALED ? "Vault is sealed" : err_text(err, st));
+		answer_fail(&call->ans, st, "%s", closed_text(st, err));
 	} else if (call->stage == GATE_CHECK && call->ans.status == ST_OK) {
 		submit(call, GATE_CONTROL);
 		return;
@@ -325,9 +331,56 @@ static void submit(struct gate_call *call, enum gate_stage stage)
 
 /* ---- on the loop ---- */
 
-static bool is_limited(const struct gate_pass *p)
+/* It ends here: what there is to charge for is charged. */
+static void refuse(struct gate_call *call)
 {
-	return p->known != NULL && p->known->token.num_uses > 0;
+	if (call->limited)
+		submit(call, GATE_CHARGE);
+	else
+		complete(call);
+}
+
+static void worked_task(struct task *task);
+
+/* There is slow work to do first. */
+static void work_first(struct gate_call *call)
+{
+	if (gate_slow_begin(call, worked_task) != ST_OK)
+		refuse(call);
+}
+
+static void nudge(struct gate_pass *p, const struct gate_call *call)
+{
+	if (p->op.nudge)
+		gate_nudge(call->loop->ctx, call->gate->config.writer, p->mount);
+	p->op.nudge = false;
+}
+
+/* To the handler, here or on the writer. */
+static void carry_on(struct gate_pass *p, struct gate_call *call)
+{
+	enum status st;
+
+	if (call->op->kind == OP_CONTROL) {
+		submit(call, p->known != NULL ? GATE_CHECK : GATE_CONTROL);
+		return;
+	}
+	if (call->op->kind == OP_WRITE || call->limited) {
+		submit(call, GATE_WRITE);
+		return;
+	}
+	st = gate_handle(p, call);
+	nudge(p, call);
+	if (st == ST_NEEDS_WRITER) {
+		submit(call, GATE_WRITE);
+		return;
+	}
+	if (st == ST_PENDING) {
+		work_first(call);
+		return;
+	}
+	call->ans.status = st;
+	complete(call);
 }
 
 /* verdict: what authorize said; its text is in the answer. */
@@ -336,29 +389,52 @@ static void dispatch(struct gate_pass *p, struct gate_call *call, enum status ve
 	enum status st;
 
 	if (verdict != ST_OK) {
-		if (is_limited(p))
-			submit(call, GATE_CHARGE);
-		else
-			complete(call);
+		refuse(call);
 		return;
 	}
-	if (call->op->kind == OP_CONTROL) {
-		submit(call, p->known != NULL ? GATE_CHECK : GATE_CONTROL);
-		return;
-	}
-	if (call->op->kind == OP_WRITE || is_limited(p)) {
+	st = gate_prepare(p, call);
+	nudge(p, call);
+	if (st == ST_OK) {
+		carry_on(p, call);
+	} else if (st == ST_NEEDS_WRITER) {
 		submit(call, GATE_WRITE);
+	} else if (st == ST_PENDING) {
+		work_first(call);
+	} else {
+		call->ans.status = st;
+		refuse(call);
+	}
+}
+
+/* The handler on the writer wants work to be done. */
+static void pending_task(struct task *task)
+{
+	work_first(call_of_task(task));
+}
+
+/* The work is done: everything is looked at again. */
+static void worked_task(struct task *task)
+{
+	struct gate_call *call = call_of_task(task);
+	struct gate_loop *l = call->loop->ctx;
+	struct err err = {0};
+	struct gate_place at;
+	struct gate_pass p;
+	struct txn *t;
+	enum status st = reader_begin(l->reader, &t, &err);
+
+	answer_reset(&call->ans);
+	if (st != ST_OK) {
+		answer_fail(&call->ans, st, "%s", closed_text(st, &err));
+		complete(call);
 		return;
 	}
-	st = handle(p, call);
-	if (p->op.nudge)
-		gate_nudge(call->loop->ctx, call->gate->config.writer, p->mount);
-	if (st == ST_NEEDS_WRITER) {
-		submit(call, GATE_WRITE);
-		return;
-	}
-	call->ans.status = st;
-	complete(call);
+	at = on_loop(call->gate, t, l);
+	st = gate_authorize(&p, &at, call);
+	if (st == ST_OK)
+		carry_on(&p, call);
+	else
+		refuse(call);
 }
 
 /* Sealed, not initialised or being reopened: only what exists in any state. */
@@ -380,8 +456,7 @@ static void submit_closed(struct gate *g, struct gate_call *call, enum status wh
 		                  op.arg);
 	if (call->op == NULL || (call->op->flags & OP_ANY_STATE) == 0) {
 		call->op = NULL;
-		st = answer_fail(&call->ans, why, "%s",
-		                 why == ST_SEALED ? "Vault is sealed" : err_text(err, why));
+		st = answer_fail(&call->ans, why, "%s", closed_text(why, err));
 	} else if (st != ST_OK) {
 		st = answer_fail(&call->ans, ST_UNSUPPORTED, "unsupported operation");
 	}
@@ -414,6 +489,8 @@ void gate_submit(struct gate *g, struct gate_call *call)
 	call->who.hash[0] = 0;
 	call->mount_path[0] = 0;
 	call->mount_type = NULL;
+	call->limited = false;
+	call->slow = (struct gate_slow){.state = SLOW_IDLE};
 	if (st != ST_OK) {
 		submit_closed(g, call, st, &err);
 		return;
@@ -432,6 +509,7 @@ static void drop_cache(void *ctx)
 {
 	struct gate_loop *l = ctx;
 
+	gate_slow_drop(l);
 	token_cache_drop(l->cache);
 	engine_threads_drop(&l->threads);
 }

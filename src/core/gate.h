@@ -8,6 +8,9 @@
  *        |                     OP_CONTROL --> (writer: authorize again) --> writer, alone: handler --> done
  *        `-- refused -------------------------------------------------------------> done
  *
+ * Slow work comes before the handler: prepare, or the handler itself (ST_PENDING), makes it; it runs on the pool; then the call is authorized again on its
+ * loop and goes on as above, to the handler, which finds the work done.
+ *
  * A request of a token with limited uses goes to the writer in any case, to be charged, also when it is refused.
  *
  * Verdicts come from the token's policies today; a second source (membership of vaults) has its place beside them in gate_authorize.c.
@@ -22,6 +25,7 @@
 #include "base/message.h"
 #include "core/audit.h"
 #include "core/metrics.h"
+#include "core/pool.h"
 #include "core/token.h"
 #include "core/upkeep.h"
 #include "engine/engine.h"
@@ -49,6 +53,17 @@ struct gate_call {
 	char mount_path[130];
 	const char *mount_type;
 	bool audited;
+	bool limited; /* the token has a limited number of uses */
+	struct gate_slow {
+		struct slow *work;          /* NULL: none */
+		const struct operation *op; /* that it is for, and the mount */
+		char mount[UUID_LEN + 1];
+		unsigned rounds; /* works so far */
+		struct pool_job job;
+		_Atomic enum gate_slow_state { SLOW_IDLE, SLOW_AT_WORK, SLOW_DROPPED } state;
+		struct gate_call *next,
+		    **at; /* the loop's list of those that have work; at is NULL: not in it */
+	} slow;
 	enum gate_stage { GATE_WRITE, GATE_CHARGE, GATE_CHECK, GATE_CONTROL } stage;
 };
 
@@ -63,6 +78,7 @@ struct gate_config {
 	void *sys_self;
 	const struct engine_table *engines; /* that operators can mount */
 	struct upkeep *upkeep;
+	struct pool *pool; /* for slow work */
 	/* token_ended(sys_self): a token had its last use; what depends on it waits to be purged.  On the writer's thread. */
 	void (*token_ended)(void *sys_self);
 	int64_t default_lease_ttl_s, max_lease_ttl_s;
@@ -83,6 +99,9 @@ bool gate_changed(const struct gate_call *call);
 
 /* gate_forget(call): wipes what the gate keeps in a call that will not be used again. */
 void gate_forget(struct gate_call *call);
+
+/* gate_stopped(g): the store closes and all loops have stopped reading: returns when no slow work holds a key any more.  On the writer's thread. */
+void gate_stopped(struct gate *g);
 
 /* gate_closed(g): the store was closed; forget the writer's callers.  On the writer's thread. */
 void gate_closed(struct gate *g);

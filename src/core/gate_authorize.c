@@ -46,6 +46,7 @@ static enum status identify(struct gate_pass *p, const struct gate_place *at,
 	if (st != ST_OK)
 		return answer_fail(&call->ans, st, "%s", err_text(&err, st));
 	t = &p->known->token;
+	call->limited = t->num_uses > 0;
 	p->caller = (struct caller){
 	    .hash = t->hash,
 	    .accessor = span_str(t->accessor),
@@ -129,6 +130,7 @@ enum status gate_authorize(struct gate_pass *p, const struct gate_place *at, str
 	enum status match = ST_NO_ROUTE, st;
 
 	memset(p, 0, sizeof *p);
+	call->limited = false;
 	call->op = NULL;
 	call->operation = verb_name(call->req.verb);
 	call->mount_path[0] = 0;

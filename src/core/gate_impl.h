@@ -26,6 +26,7 @@ struct gate_loop {
 	struct reader *reader;
 	struct token_cache *cache;
 	struct engine_threads threads;
+	struct gate_call *slow;                    /* the calls that have slow work */
 	struct gate_nudge nudges[GATE_NUDGES + 1]; /* the last one is for all mounts */
 	_Atomic uint64_t outcomes[OUT_COUNT];
 };
@@ -62,6 +63,19 @@ struct gate_pass {
  */
 MUST_USE enum status gate_authorize(struct gate_pass *p, const struct gate_place *at,
                                     struct gate_call *call);
+
+/* gate_handle(p, call): the handler, with the work that was done for it; keeps what it leaves.  gate_prepare: the same of prepare. */
+MUST_USE enum status gate_handle(struct gate_pass *p, struct gate_call *call);
+MUST_USE enum status gate_prepare(struct gate_pass *p, struct gate_call *call);
+
+/*
+ * gate_slow_begin(call, done): on the call's loop: let the pool do its work; done runs on the loop then.  ST_BUSY, with the answer filled in: the pool is full, or
+ * there were rounds enough.  gate_slow_end(call): on its loop: the call is over.  gate_slow_drop(l): on the loop: the store closes or is opened anew: free all work,
+ * or let it be freed when it has ended; nobody will see it.
+ */
+MUST_USE enum status gate_slow_begin(struct gate_call *call, void (*done)(struct task *));
+void gate_slow_end(struct gate_call *call);
+void gate_slow_drop(struct gate_loop *l);
 
 /* gate_nudge(l, w, m): on the loop's thread: let the writer tick the mount soon. */
 void gate_nudge(struct gate_loop *l, struct writer *w, const struct mount *m);

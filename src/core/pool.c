@@ -9,7 +9,9 @@ struct pool {
 	pthread_mutex_t lock; /* guards all members up to the threads */
 	pthread_cond_t work;  /* a job waits, or the pool ends */
 	struct pool_job *first, **last;
-	unsigned waiting, waiting_max;
+	pthread_cond_t idle; /* no job waits or runs */
+	unsigned waiting, waiting_max, running;
+	uint64_t jobs, refused;
 	bool ending;
 	unsigned n_threads;
 	pthread_t threads[];
@@ -29,9 +31,18 @@ static struct pool_job *take(struct pool *p)
 		if (p->first == NULL)
 			p->last = &p->first;
 		p->waiting--;
+		p->running++;
 	}
 	pthread_mutex_unlock(&p->lock);
 	return job;
+}
+
+static void ended(struct pool *p)
+{
+	pthread_mutex_lock(&p->lock);
+	if (--p->running == 0 && p->waiting == 0)
+		pthread_cond_broadcast(&p->idle);
+	pthread_mutex_unlock(&p->lock);
 }
 
 static void *work(void *arg)
@@ -40,8 +51,10 @@ static void *work(void *arg)
 	struct pool_job *job;
 
 	/* Once run has returned, the job is its owner's again. */
-	while ((job = take(p)) != NULL)
+	while ((job = take(p)) != NULL) {
 		job->run(job);
+		ended(p);
+	}
 	return NULL;
 }
 
@@ -56,6 +69,7 @@ enum status pool_new(unsigned threads, unsigned waiting, struct pool **ret, stru
 		return err_set(err, ST_NOMEM, "no memory for the pool of workers");
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_cond_init(&p->work, NULL);
+	pthread_cond_init(&p->idle, NULL);
 	p->last = &p->first;
 	p->waiting_max = waiting;
 	for (; p->n_threads < threads; p->n_threads++) {
@@ -84,6 +98,7 @@ void pool_free(struct pool **p)
 		pthread_join(mine->threads[i], NULL);
 	MUST(mine->first == NULL);
 	pthread_cond_destroy(&mine->work);
+	pthread_cond_destroy(&mine->idle);
 	pthread_mutex_destroy(&mine->lock);
 	free(mine);
 }
@@ -99,9 +114,27 @@ enum status pool_submit(struct pool *p, struct pool_job *job)
 		*p->last = job;
 		p->last = &job->next;
 		p->waiting++;
+		p->jobs++;
 		pthread_cond_signal(&p->work);
 		st = ST_OK;
+	} else {
+		p->refused++;
 	}
 	pthread_mutex_unlock(&p->lock);
 	return st;
+}
+
+void pool_drain(struct pool *p)
+{
+	pthread_mutex_lock(&p->lock);
+	while (p->waiting > 0 || p->running > 0)
+		pthread_cond_wait(&p->idle, &p->lock);
+	pthread_mutex_unlock(&p->lock);
+}
+
+void pool_stats(struct pool *p, struct pool_stats *ret)
+{
+	pthread_mutex_lock(&p->lock);
+	*ret = (struct pool_stats){.jobs = p->jobs, .refused = p->refused, .waiting = p->waiting};
+	pthread_mutex_unlock(&p->lock);
 }

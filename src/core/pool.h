@@ -1,9 +1,11 @@
 /*
- * A small bounded pool of workers for slow work (argon2id, key generation, large batches of signatures) between the loop and the writer.
+ * A small bounded pool of workers for slow work (key generation, RSA, large batches of signatures) between the loop and the handler.
  * A full pool refuses: the caller answers 503.
  */
 #ifndef CORE_POOL_H
 #define CORE_POOL_H
+
+#include <stdint.h>
 
 #include "base/status.h"
 
@@ -22,5 +24,15 @@ MUST_USE enum status pool_new(unsigned threads, unsigned waiting, struct pool **
 void pool_free(struct pool **p);
 /* pool_submit(p, job): any thread; ST_BUSY when full (job was not taken). */
 MUST_USE enum status pool_submit(struct pool *p, struct pool_job *job);
+
+/* pool_drain(p): wait until no job waits or runs; by then nobody else may submit.  Not on a worker's thread. */
+void pool_drain(struct pool *p);
+
+struct pool_stats {
+	uint64_t jobs, refused; /* taken; not taken, as it was full */
+	uint64_t waiting;       /* now */
+};
+/* Any thread. */
+void pool_stats(struct pool *p, struct pool_stats *ret);
 
 #endif

@@ -48,6 +48,17 @@ struct mount_facts {
 	int64_t max_lease_ttl_s;
 };
 
+/*
+ * Slow work (key generation, RSA, large batches of signatures): made by prepare or handle, run on a worker of the pool, found finished by the
+ * handler.  First member of the engine's own struct, which holds all that run needs and what it found out: copies, keys by counted reference.
+ */
+struct slow {
+	/* run(slow): on a worker, once or never: no view, no request, nothing of a thread's object. */
+	void (*run)(struct slow *);
+	/* free(slow): any thread, never while it runs; sets NULL.  Lets go of the keys: the store closes only when all are free. */
+	void (*free)(struct slow **);
+};
+
 /* One call of a handler. */
 struct op {
 	const struct request *req;
@@ -68,6 +79,12 @@ struct op {
 	 */
 	int64_t wake_ns;
 	bool nudge;
+	/*
+	 * Work that has run, or NULL; of this very operation on this very mount, but what it was made from may have changed meanwhile: compare.  prepare and
+	 * handle may put new work here and return ST_PENDING.  The gate owns what stands here: it frees what was replaced (by NULL too), and the rest
+	 * when the call is over.
+	 */
+	struct slow *slow;
 };
 
 struct operation {
@@ -80,11 +97,22 @@ struct operation {
 	const char *pattern;
 	enum op_kind kind;
 	unsigned flags;
-	/* handle(op): fills in op->ans and returns its status (answer_fail).  ST_NOT_FOUND without a text is an answer too. */
+	/* handle(op): fills in op->ans and returns its status (answer_fail).  ST_NOT_FOUND without a text is an answer too.  ST_PENDING: see prepare. */
 	enum status (*handle)(struct op *op);
 	/* exists(op): tells create (ST_NOT_FOUND) from update (ST_OK).  NULL: always update. */
 	enum status (*exists)(struct op *op, struct err *err);
+	/*
+	 * prepare(op): on the loop, after rights and audit, on a read transaction, once a request; not in a state without a transaction.  ST_OK: nothing slow, go on
+	 * to handle; ST_NEEDS_WRITER: likewise, on the writer; ST_PENDING: op->slow is new work: run it, then go on to handle on a new transaction, with rights
+	 * looked at again; else a failure, which is answered.  NULL: none.
+	 *
+	 * handle may return ST_PENDING likewise when it finds that work is needed, or needed again, as when op->slow is NULL: it comes too from elsewhere than
+	 * prepare.  What it changed is undone then.  After OP_ROUNDS_MAX works in one request it answers 503, as does a full pool; a work that
+	 * was under way when the store was closed is never seen.
+	 */
+	enum status (*prepare)(struct op *op);
 };
+#define OP_ROUNDS_MAX 4
 
 /* What core leads an engine through beside its operations.  All members may be NULL. */
 struct engine_life {

@@ -14,6 +14,7 @@
 #include "core/gate.h"
 #include "core/sys.h"
 #include "crypto/aead.h"
+#include "fault/toy.h"
 
 /* Far in the future, so that the writer's timer never fires of itself: the tests move the clock and wake it. */
 #define START_NS  (INT64_C(4102444800) * NS_PER_S) /* 2100-01-01T00:00:00Z */
@@ -36,6 +37,7 @@ struct desk {
 	struct sched *sched;
 	struct engine_table engines;
 	struct upkeep *upkeep;
+	struct pool *pool;
 	struct audit *audit;
 	struct metrics *metrics;
 	struct sys *sys;
@@ -143,6 +145,13 @@ static void on_due_lost(void *ctx)
 	sched_lost(d->sched);
 }
 
+static void on_stopped(void *ctx)
+{
+	struct desk *d = ctx;
+
+	gate_stopped(d->gate);
+}
+
 static enum status on_closing(void *ctx, struct txn *t, struct err *err)
 {
 	struct desk *d = ctx;
@@ -174,6 +183,7 @@ static void start_barrier(struct desk *d)
 	                                           .due = on_due,
 	                                           .due_lost = on_due_lost,
 	                                           .noted = on_noted,
+	                                           .stopped = on_stopped,
 	                                           .closing = on_closing,
 	                                           .closed = on_closed}};
 	assert_int_equal(writer_new(&wc, &d->writer, NULL), ST_OK);
@@ -187,12 +197,14 @@ static void start_core(struct desk *d)
 	assert_int_equal(audit_new(&device, 1, &d->clock.clock, &d->audit, NULL), ST_OK);
 	assert_int_equal(sched_new(&d->sched), ST_OK);
 	assert_int_equal(metrics_new(&d->metrics), ST_OK);
-	d->engines = (struct engine_table){.entries = {{&engine_kv, NULL}}, .n = 1};
+	d->engines =
+	    (struct engine_table){.entries = {{&engine_kv, NULL}, {&engine_toy, NULL}}, .n = 2};
 	const struct upkeep_config uc = {.engines = &d->engines,
 	                                 .sched = d->sched,
 	                                 .default_lease_ttl_s = TTL_S,
 	                                 .max_lease_ttl_s = TTL_S};
 	assert_int_equal(upkeep_new(&uc, &d->upkeep, NULL), ST_OK);
+	assert_int_equal(pool_new(1, 16, &d->pool, NULL), ST_OK);
 	const struct sys_config sc = {.seal = d->seal,
 	                              .sched = d->sched,
 	                              .engines = &d->engines,
@@ -215,6 +227,7 @@ static void start_core(struct desk *d)
 	                               .sys_self = d->sys,
 	                               .engines = &d->engines,
 	                               .upkeep = d->upkeep,
+	                               .pool = d->pool,
 	                               .token_ended = sys_token_ended,
 	                               .default_lease_ttl_s = TTL_S,
 	                               .max_lease_ttl_s = TTL_S};
@@ -265,6 +278,7 @@ static void stop(struct desk *d)
 	while (!s.stopped)
 		turn(d);
 	pthread_join(thread, NULL);
+	pool_free(&d->pool);
 	gate_free(&d->gate);
 	api_free(&d->api);
 	writer_free(&d->writer);
@@ -300,6 +314,7 @@ struct desk *desk_ready(void)
 	desk_keep(d);
 	desk_unseal(d, 0);
 	desk_must(d, 204, HTTP_POST, "/v1/sys/mounts/secret", "{\"type\":\"kv\"}");
+	desk_must(d, 204, HTTP_POST, "/v1/sys/mounts/toy", "{\"type\":\"toy\"}");
 	return d;
 }
 

@@ -15,7 +15,7 @@ struct desk;
 /* setup of a test group: guarded memory, no log. */
 int desk_process(void **state);
 
-/* desk_new(): a new store, the server started, not initialised.  desk_ready(): initialised, open, kv at secret/, by the root token. */
+/* desk_new(): a new store, the server started, not initialised.  desk_ready(): initialised, open, kv at secret/, the toy (fault/toy.h) at toy/, by the root token. */
 struct desk *desk_new(void);
 struct desk *desk_ready(void);
 void desk_free(struct desk **d);

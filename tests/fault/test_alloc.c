@@ -398,6 +398,39 @@ static unsigned refused_limited(struct desk *d, unsigned n)
 	return status == 403 ? 200 : status;
 }
 
+/* ---- what engines can be given ---- */
+
+static unsigned slow(struct desk *d, unsigned n)
+{
+	return desk_ask(d, HTTP_POST, target_of("/v1/toy/slow/#", n), desk_root(d), "{}");
+}
+
+static unsigned late(struct desk *d, unsigned n)
+{
+	return desk_ask(d, HTTP_POST, target_of("/v1/toy/late/#", n), desk_root(d), "{}");
+}
+
+static bool worked(struct desk *d, unsigned n)
+{
+	return found(d, target_of("/v1/toy/slow/#", n));
+}
+
+static unsigned slow_limited(struct desk *d, unsigned n)
+{
+	return desk_ask(d, HTTP_POST, target_of("/v1/toy/slow/#", n), token_id("u", n), "{}");
+}
+
+static unsigned wake(struct desk *d, unsigned n)
+{
+	return desk_ask(d, HTTP_POST, target_of("/v1/toy/wake/#", n), desk_root(d), "{}");
+}
+
+static bool ticked(struct desk *d, unsigned n)
+{
+	desk_later(d);
+	return found(d, target_of("/v1/toy/done/#", n));
+}
+
 static bool used_up(struct desk *d, unsigned n)
 {
 	return !alive(d, token_id("u", n));
@@ -454,6 +487,10 @@ static const struct subject subjects[] = {
     {"kv-write with uses", limited_often, write_limited, kv_written, 0},
     {"refused with uses", limited_often, refused_limited, NULL, 0},
     {"the last use", limited_once, read_limited, used_up, ENDS},
+    {"slow", NULL, slow, worked, 0},
+    {"slow, found late", NULL, late, worked, 0},
+    {"slow with uses", limited_often, slow_limited, worked, 0},
+    {"wake", NULL, wake, ticked, 0},
 };
 
 /* ---- one try ---- */
@@ -465,7 +502,8 @@ static struct desk *furnished(void)
 
 	desk_must(d, 204, HTTP_PUT, "/v1/sys/policies/acl/writer",
 	          "{\"policy\":\"path \\\"secret/*\\\" { capabilities = [\\\"create\\\", "
-	          "\\\"read\\\", \\\"update\\\", \\\"list\\\"] }\"}");
+	          "\\\"read\\\", \\\"update\\\", \\\"list\\\"] } path \\\"toy/*\\\" { "
+	          "capabilities = [\\\"update\\\"] }\"}");
 	desk_must(d, 200, HTTP_POST, "/v1/auth/token/create",
 	          "{\"id\":\"reader\",\"policies\":[\"writer\"]}");
 	desk_must(d, 200, HTTP_POST, "/v1/auth/token/create",
@@ -478,6 +516,7 @@ static struct desk *furnished(void)
 	for (unsigned i = 0; i < 40; i++)
 		desk_must(d, 204, HTTP_POST, target_of("/v1/secret/many/#", i), "{\"v\":1}");
 	desk_must(d, 204, HTTP_POST, "/v1/sys/rotate", NULL);
+	desk_must(d, 204, HTTP_POST, "/v1/toy/slow/kept", "{}");
 	return d;
 }
 

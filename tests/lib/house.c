@@ -153,6 +153,13 @@ static void on_due_lost(void *ctx)
 	sched_lost(h->sched);
 }
 
+static void on_stopped(void *ctx)
+{
+	struct house *h = ctx;
+
+	gate_stopped(h->gate);
+}
+
 static enum status on_closing(void *ctx, struct txn *t, struct err *err)
 {
 	struct house *h = ctx;
@@ -188,6 +195,7 @@ static void build_store(struct house *h)
 	                                           .due = on_due,
 	                                           .due_lost = on_due_lost,
 	                                           .noted = on_noted,
+	                                           .stopped = on_stopped,
 	                                           .closing = on_closing,
 	                                           .closed = on_closed}};
 	assert_int_equal(writer_new(&wc, &h->writer, NULL), ST_OK);
@@ -201,6 +209,7 @@ static void build_gate(struct house *h)
 	                                 .default_lease_ttl_s = 3600,
 	                                 .max_lease_ttl_s = 7200};
 	assert_int_equal(upkeep_new(&uc, &h->upkeep, NULL), ST_OK);
+	assert_int_equal(pool_new(1, HOUSE_WAITING, &h->pool, NULL), ST_OK);
 	const struct sys_config sc = {.seal = h->seal,
 	                              .sched = h->sched,
 	                              .engines = &h->engines,
@@ -224,6 +233,7 @@ static void build_gate(struct house *h)
 	                               .sys_self = h->sys,
 	                               .engines = &h->engines,
 	                               .upkeep = h->upkeep,
+	                               .pool = h->pool,
 	                               .token_ended = sys_token_ended,
 	                               .default_lease_ttl_s = sc.default_lease_ttl_s,
 	                               .max_lease_ttl_s = sc.max_lease_ttl_s};
@@ -267,6 +277,7 @@ void house_free(struct house **at)
 
 	*at = NULL;
 	writer_stop(h->writer);
+	pool_free(&h->pool);
 	loop_stop(&h->loop);
 	gate_free(&h->gate);
 	writer_free(&h->writer);

@@ -21,6 +21,9 @@ struct house_loop {
 	pthread_t thread;
 };
 
+/* Slow work that waits at most. */
+#define HOUSE_WAITING 4
+
 struct house {
 	struct storage *store; /* a faultstore */
 	struct clock_manual clock;
@@ -31,6 +34,7 @@ struct house {
 	struct sched *sched;
 	struct engine_table engines; /* kv, and what the test adds */
 	struct upkeep *upkeep;
+	struct pool *pool; /* one worker */
 	struct audit *audit;
 	struct metrics *metrics;
 	struct sys *sys;

@@ -211,6 +211,43 @@ static void not_touched_after_run(void **state)
 	assert_int_equal(atomic_load(&ran), 100);
 }
 
+static void *open_later(void *arg)
+{
+	wait_for_arrivals(*(unsigned *)arg);
+	door_open();
+	return NULL;
+}
+
+static void a_drained_pool_has_done_all(void **state)
+{
+	struct pool *p = new_pool(2, 10);
+	struct counted jobs[12];
+	struct pool_stats s;
+	unsigned both = 2;
+	pthread_t thread;
+
+	(void)state;
+	pool_drain(p); /* nothing is there: at once */
+	for (size_t i = 0; i < 12; i++) {
+		jobs[i] = (struct counted){.job = {.run = run_at_door}};
+		if (i == 2)
+			wait_for_arrivals(2); /* so that there is room for ten more */
+		assert_int_equal(pool_submit(p, &jobs[i].job), ST_OK);
+	}
+	assert_int_equal(pool_submit(p, &jobs[0].job), ST_BUSY);
+	pool_stats(p, &s);
+	assert_int_equal(s.jobs, 12);
+	assert_int_equal(s.refused, 1);
+	assert_int_equal(s.waiting, 10);
+	assert_int_equal(pthread_create(&thread, NULL, open_later, &both), 0);
+	pool_drain(p);
+	assert_int_equal(atomic_load(&ran), 12);
+	pool_stats(p, &s);
+	assert_int_equal(s.waiting, 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	pool_free(&p);
+}
+
 /* Several threads hand over at once; each job is either refused or run. */
 #define SUBMITTERS 4
 #define EACH       200
@@ -274,10 +311,15 @@ static void free_of_none(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(all_run_once),      cmocka_unit_test(side_by_side),
-	    cmocka_unit_test(full_pool_refuses), cmocka_unit_test(takes_again),
-	    cmocka_unit_test(in_order),          cmocka_unit_test(not_touched_after_run),
-	    cmocka_unit_test(many_submitters),   cmocka_unit_test(free_of_none),
+	    cmocka_unit_test(all_run_once),
+	    cmocka_unit_test(side_by_side),
+	    cmocka_unit_test(full_pool_refuses),
+	    cmocka_unit_test(takes_again),
+	    cmocka_unit_test(in_order),
+	    cmocka_unit_test(not_touched_after_run),
+	    cmocka_unit_test(many_submitters),
+	    cmocka_unit_test(free_of_none),
+	    cmocka_unit_test(a_drained_pool_has_done_all),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
