@@ -21,13 +21,15 @@ static struct {
 	pthread_cond_t moved;
 	unsigned arrived;
 	bool open;
-} door = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, true};
+	unsigned dropped; /* a thread was told to forget everything */
+} door = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, true, 0};
 
 static void door_set(bool open)
 {
 	pthread_mutex_lock(&door.lock);
 	door.open = open;
 	door.arrived = 0;
+	door.dropped = 0;
 	pthread_cond_broadcast(&door.moved);
 	pthread_mutex_unlock(&door.lock);
 }
@@ -50,13 +52,20 @@ static void door_await(unsigned n)
 	pthread_mutex_unlock(&door.lock);
 }
 
+static void door_await_drop(void)
+{
+	pthread_mutex_lock(&door.lock);
+	while (door.dropped == 0)
+		pthread_cond_wait(&door.moved, &door.lock);
+	pthread_mutex_unlock(&door.lock);
+}
+
 /* ---- the engine ---- */
 
 static struct toy {
 	atomic_uint made, ran, freed, prepared, handled;
 	atomic_uint alive_at_closing, closings;
 	_Atomic enum status prepare_answer; /* of "plain" */
-	pthread_t worker;
 } toy;
 
 static unsigned alive(void)
@@ -67,6 +76,7 @@ static unsigned alive(void)
 struct work {
 	struct slow slow; /* first member */
 	char mount[64];   /* where it was made */
+	pthread_t worker;
 	unsigned answer;
 };
 
@@ -75,7 +85,7 @@ static void work_run(struct slow *slow)
 	struct work *w = (struct work *)(void *)slow;
 
 	door_pass();
-	toy.worker = pthread_self();
+	w->worker = pthread_self();
 	w->answer = 42;
 	atomic_fetch_add(&toy.ran, 1);
 }
@@ -115,7 +125,7 @@ static void check_work(const struct op *op)
 	atomic_fetch_add(&toy.handled, 1);
 	assert_int_equal(w->answer, 42);
 	assert_true(span_eq_str(op->mount->path, w->mount));
-	assert_false(pthread_equal(pthread_self(), toy.worker));
+	assert_false(pthread_equal(pthread_self(), w->worker));
 }
 
 static enum status read_op(struct op *op)
@@ -212,7 +222,23 @@ static enum status closing(void *self, void *thread, const struct view *mount, s
 	return ST_OK;
 }
 
-static const struct engine_life life = {.closing = closing};
+static enum status thread_new(void *self, void **ret)
+{
+	*ret = self;
+	return ST_OK;
+}
+
+static void thread_drop(void *thread)
+{
+	assert_ptr_equal(thread, &toy);
+	pthread_mutex_lock(&door.lock);
+	door.dropped++;
+	pthread_cond_broadcast(&door.moved);
+	pthread_mutex_unlock(&door.lock);
+}
+
+static const struct engine_life life = {
+    .thread_new = thread_new, .thread_drop = thread_drop, .closing = closing};
 static const struct engine engine_toy = {"toy", operations, sizeof operations / sizeof *operations,
                                          &life};
 
@@ -576,8 +602,9 @@ static void a_seal_waits_for_what_runs_and_drops_the_rest(void **state)
 		c[i] = send(h, i % 2 == 0 ? "t/read" : "t/write/a");
 	house_flush(h);
 	seal = house_send(h, VERB_WRITE, "sys/seal", h->root, NULL);
-	house_flush(h);
+	door_await_drop();
 	assert_int_equal(atomic_load(&toy.closings), 0);
+	assert_int_equal(alive(), 1 + HOUSE_WAITING);
 	door_set(true);
 	assert_int_equal(house_wait(h, &seal), ST_OK);
 	assert_int_equal(alive(), 0);
