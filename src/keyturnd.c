@@ -166,6 +166,8 @@ static void barrier_metrics(void *ctx, struct metrics_out *out)
 	           "commits whose outcome had to be settled", w.unknown);
 	metric_put(out, METRIC_GAUGE, "keyturn_writer_waiting", "write requests that wait",
 	           w.waiting);
+	metric_put(out, METRIC_GAUGE, "keyturn_barrier_slots_ready",
+	           "slots made ahead of rotations to come", w.slots_ready);
 	metric_put(out, METRIC_GAUGE, "keyturn_memory_locked_bytes", "guarded memory in use",
 	           secret_locked_bytes());
 }

@@ -28,8 +28,7 @@ enum status rotate_now(struct txn *t, enum term_cause cause, struct err *err)
 		goto fail0;
 	}
 	random_fill(w->random, secret_bytes(key), TERM_KEY_LEN);
-	random_fill(w->random, secret_bytes(slot), SLOT_SECRET_LEN);
-	st = slots_write(w->slots, number, slot, err);
+	st = spares_get(w->spares, number, slot, err);
 	if (st != ST_OK)
 		goto fail0;
 	raw = &w->raw[w->n_raw];

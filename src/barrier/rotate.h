@@ -2,14 +2,14 @@
  * Rotation of the storage key: prepare a new term, check it, and let it be committed with everything else.
  *
  * The happy path, all on the writer's thread:
- *   1. a random key and a random slot secret, in guarded memory;
- *   2. the slot secret written and synced, both copies (slots);
+ *   1. a random key, in guarded memory;
+ *   2. a random slot secret, written and synced, both copies (spares: in a rush of rotations that was done ahead);
  *   3. the key sealed under HKDF(term-wrapping key, slot secret), the sealed image opened again and compared (keyring_append);
  *   4. the group commits term record, head and usage record in one storage transaction with all records of the group, already sealed under
  *      the new term;
  *   5. the successor keyring is published: one atomic pointer.
- * What can fail: 1-3 leave nothing behind but a slot above the active term, which the next rotation overwrites; a failed or unknown
- * commit is the writer's business: the slot is not reused before it is settled, as the writer answers nothing before.
+ * What can fail: 1-3 leave nothing behind but a slot above the active term, which the next rotation overwrites or uses; a failed or unknown
+ * commit is the writer's business: the slot is not reused before it is settled, as the writer does nothing before.
  */
 #ifndef BARRIER_ROTATE_H
 #define BARRIER_ROTATE_H

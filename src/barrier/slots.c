@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,9 +37,10 @@ struct copy {
 };
 
 struct slots {
+	pthread_mutex_t lock; /* guards all, while a call lasts */
 	struct copy copy[COPIES];
 	uint8_t id[STORE_ID_LEN];
-	uint8_t *sector; /* guarded scratch of one sector */
+	uint8_t *sectors; /* guarded scratch, SLOTS_AT_ONCE of them */
 };
 
 static enum status copy_open(struct copy *c, const char *folder, int number, struct err *err)
@@ -83,10 +85,11 @@ enum status slots_open(const char *folder, struct slots **ret, struct err *err)
 
 	if (s == NULL)
 		goto fail0;
+	pthread_mutex_init(&s->lock, NULL);
 	for (int i = 0; i < COPIES; i++)
 		s->copy[i].fd = -1;
-	s->sector = secret_alloc(SLOT_SECTOR);
-	if (s->sector == NULL)
+	s->sectors = secret_alloc((size_t)SLOTS_AT_ONCE * SLOT_SECTOR);
+	if (s->sectors == NULL)
 		goto fail1;
 	for (int i = 0; folder != NULL && i < COPIES; i++) {
 		st = copy_open(&s->copy[i], folder, i, err);
@@ -115,24 +118,34 @@ void slots_close(struct slots **s)
 			close((*s)->copy[i].fd);
 		secret_release((*s)->copy[i].mem);
 	}
-	secret_release((*s)->sector);
+	secret_release((*s)->sectors);
+	pthread_mutex_destroy(&(*s)->lock);
 	free(*s);
 	*s = NULL;
 }
 
 void slots_bind(struct slots *s, const uint8_t id[static STORE_ID_LEN])
 {
+	pthread_mutex_lock(&s->lock);
 	memcpy(s->id, id, STORE_ID_LEN);
+	pthread_mutex_unlock(&s->lock);
 }
 
-/* Fill the scratch sector with a slot; secret empty: a destroyed one. */
-static void sector_make(struct slots *s, uint32_t term, enum slot_state state, struct span secret)
+bool slots_on_disk(const struct slots *s)
 {
+	return s->copy[0].fd >= 0;
+}
+
+/* Fill the at-th scratch sector with a slot; secret empty: a destroyed one. */
+static void sector_make(struct slots *s, size_t at, uint32_t term, enum slot_state state,
+                        struct span secret)
+{
+	uint8_t *sector = s->sectors + at * SLOT_SECTOR;
 	struct builder b;
 	struct span all;
 
-	wipe(s->sector, SLOT_SECTOR);
-	builder_init_fixed(&b, s->sector, SLOT_SECTOR);
+	wipe(sector, SLOT_SECTOR);
+	builder_init_fixed(&b, sector, SLOT_SECTOR);
 	builder_add(&b, span_of(magic, sizeof magic));
 	builder_add(&b, span_of(s->id, STORE_ID_LEN));
 	builder_u32(&b, term);
@@ -144,13 +157,13 @@ static void sector_make(struct slots *s, uint32_t term, enum slot_state state, s
 		builder_took(&b, builder_room(&b, SLOT_SECRET_LEN) != NULL ? SLOT_SECRET_LEN : 0);
 	all = builder_span(&b);
 	MUST(builder_status(&b) == ST_OK);
-	sha256(&all, 1, s->sector + all.n);
+	sha256(&all, 1, sector + all.n);
 }
 
-/* What the scratch sector holds for this term: ret_secret points into it. */
+/* What the first scratch sector holds for this term: ret_secret points into it. */
 static enum slot_state sector_read(const struct slots *s, uint32_t term, struct span *ret_secret)
 {
-	struct cursor c = cursor_of(span_of(s->sector, SLOT_SECTOR));
+	struct cursor c = cursor_of(span_of(s->sectors, SLOT_SECTOR));
 	struct span m, id, zero, secret, sum;
 	uint8_t digest[SHA256_LEN];
 	uint32_t t;
@@ -161,7 +174,7 @@ static enum slot_state sector_read(const struct slots *s, uint32_t term, struct 
 	    cursor_u8(&c, &state) != ST_OK || cursor_span(&c, 3, &zero) != ST_OK ||
 	    cursor_span(&c, SLOT_SECRET_LEN, &secret) != ST_OK)
 		return SLOT_NONE;
-	struct span all = span_of(s->sector, SLOT_SECTOR - c.left);
+	struct span all = span_of(s->sectors, SLOT_SECTOR - c.left);
 	if (cursor_span(&c, SHA256_LEN, &sum) != ST_OK)
 		return SLOT_NONE;
 	sha256(&all, 1, digest);
@@ -219,40 +232,44 @@ static enum status file_grow(struct copy *c, off_t end, struct err *err)
 	return ST_OK;
 }
 
-static enum status mem_write(struct slots *s, struct copy *c, size_t at, struct err *err)
+static enum status mem_write(struct slots *s, struct copy *c, size_t at, size_t bytes,
+                             struct err *err)
 {
-	enum status st = mem_grow(c, at + SLOT_SECTOR, err);
+	enum status st = mem_grow(c, at + bytes, err);
 
 	if (st == ST_OK)
-		memcpy(c->mem + at, s->sector, SLOT_SECTOR);
+		memcpy(c->mem + at, s->sectors, bytes);
 	return st;
 }
 
-static enum status file_write(struct slots *s, struct copy *c, off_t at, struct err *err)
+static enum status file_write(struct slots *s, struct copy *c, off_t at, size_t bytes,
+                              struct err *err)
 {
-	enum status st = file_grow(c, at + SLOT_SECTOR, err);
+	enum status st = file_grow(c, at + (off_t)bytes, err);
 	ssize_t n;
 
 	if (st != ST_OK)
 		return st;
 	do
-		n = pwrite(c->fd, s->sector, SLOT_SECTOR, at);
+		n = pwrite(c->fd, s->sectors, bytes, at);
 	while (n < 0 && errno == EINTR);
-	if (n != SLOT_SECTOR)
+	if (n != (ssize_t)bytes)
 		return failed(err, n < 0 ? errno : ENOSPC);
 	if (fdatasync(c->fd) != 0)
 		return failed(err, errno);
 	return ST_OK;
 }
 
-static enum status copy_write(struct slots *s, struct copy *c, uint32_t term, struct err *err)
+/* The first n scratch sectors, for the terms from `first` on. */
+static enum status copy_write(struct slots *s, struct copy *c, uint32_t first, size_t n,
+                              struct err *err)
 {
-	off_t at = (off_t)term * SLOT_SECTOR;
+	off_t at = (off_t)first * SLOT_SECTOR;
 	enum status st;
 
 	if (c->fd < 0)
-		return mem_write(s, c, (size_t)at, err);
-	st = file_write(s, c, at, err);
+		return mem_write(s, c, (size_t)at, n * SLOT_SECTOR, err);
+	st = file_write(s, c, at, n * SLOT_SECTOR, err);
 	c->suspect = c->suspect || st != ST_OK;
 	return st;
 }
@@ -263,63 +280,80 @@ static enum status copy_read(struct slots *s, struct copy *c, uint32_t term, str
 	off_t at = (off_t)term * SLOT_SECTOR;
 	ssize_t n;
 
-	wipe(s->sector, SLOT_SECTOR);
+	wipe(s->sectors, SLOT_SECTOR);
 	if (c->fd < 0) {
 		if ((size_t)at + SLOT_SECTOR <= c->mem_n)
-			memcpy(s->sector, c->mem + at, SLOT_SECTOR);
+			memcpy(s->sectors, c->mem + at, SLOT_SECTOR);
 		return ST_OK;
 	}
 	do
-		n = pread(c->fd, s->sector, SLOT_SECTOR, at);
+		n = pread(c->fd, s->sectors, SLOT_SECTOR, at);
 	while (n < 0 && errno == EINTR);
 	return n < 0 ? failed(err, errno) : ST_OK;
 }
 
-static enum status write_all(struct slots *s, uint32_t term, struct err *err)
+enum status slots_write(struct slots *s, uint32_t first, uint32_t n, const struct secret *secrets,
+                        struct err *err)
 {
+	struct cursor c = cursor_of(secret_span(secrets));
+	struct span secret;
 	enum status st = ST_OK;
 
+	MUST(first > 0 && n > 0 && n <= SLOTS_AT_ONCE);
+	pthread_mutex_lock(&s->lock);
+	for (uint32_t i = 0; i < n; i++) {
+		MUST(cursor_span(&c, SLOT_SECRET_LEN, &secret) == ST_OK);
+		sector_make(s, i, first + i, SLOT_LIVE, secret);
+	}
 	for (int i = 0; st == ST_OK && i < COPIES; i++)
-		st = copy_write(s, &s->copy[i], term, err);
-	wipe(s->sector, SLOT_SECTOR);
+		st = copy_write(s, &s->copy[i], first, n, err);
+	wipe(s->sectors, (size_t)n * SLOT_SECTOR);
+	pthread_mutex_unlock(&s->lock);
 	return st;
 }
 
-enum status slots_write(struct slots *s, uint32_t term, const struct secret *secret,
-                        struct err *err)
+static enum status destroy(struct slots *s, uint32_t term, struct err *err)
 {
-	MUST(term > 0 && secret_len(secret) == SLOT_SECRET_LEN);
-	sector_make(s, term, SLOT_LIVE, secret_span(secret));
-	return write_all(s, term, err);
+	enum status st = ST_OK, one;
+
+	sector_make(s, 0, term, SLOT_DESTROYED, span_of(NULL, 0));
+	/* The second copy goes even when the first could not be written. */
+	for (int i = 0; i < COPIES; i++) {
+		one = copy_write(s, &s->copy[i], term, 1, err);
+		st = st == ST_OK ? one : st;
+	}
+	return st;
 }
 
 enum status slots_destroy(struct slots *s, uint32_t term, struct err *err)
 {
-	enum status st = ST_OK, one;
+	enum status st;
 
 	MUST(term > 0);
-	sector_make(s, term, SLOT_DESTROYED, span_of(NULL, 0));
-	/* The second copy goes even when the first could not be written. */
-	for (int i = 0; i < COPIES; i++) {
-		one = copy_write(s, &s->copy[i], term, err);
-		st = st == ST_OK ? one : st;
-	}
+	pthread_mutex_lock(&s->lock);
+	st = destroy(s, term, err);
+	pthread_mutex_unlock(&s->lock);
 	return st;
 }
 
 enum status slots_destroy_again(struct slots *s, uint32_t term, struct err *err)
 {
 	enum slot_state state = SLOT_DESTROYED;
+	enum status st = ST_OK;
 	struct span secret;
 
 	MUST(term > 0);
+	pthread_mutex_lock(&s->lock);
 	for (int i = 0; state == SLOT_DESTROYED && i < COPIES; i++) {
 		state = s->copy[i].suspect || copy_read(s, &s->copy[i], term, NULL) != ST_OK
 		            ? SLOT_NONE
 		            : sector_read(s, term, &secret);
-		wipe(s->sector, SLOT_SECTOR);
+		wipe(s->sectors, SLOT_SECTOR);
 	}
-	return state == SLOT_DESTROYED ? ST_OK : slots_destroy(s, term, err);
+	if (state != SLOT_DESTROYED)
+		st = destroy(s, term, err);
+	pthread_mutex_unlock(&s->lock);
+	return st;
 }
 
 /* Write the better copy over the others. */
@@ -331,23 +365,19 @@ static enum status repair(struct slots *s, uint32_t term, const enum slot_state 
 	for (int i = 0; st == ST_OK && i < COPIES; i++) {
 		if (state[i] == best)
 			continue;
-		sector_make(s, term, best, best == SLOT_LIVE ? secret : span_of(NULL, 0));
-		st = copy_write(s, &s->copy[i], term, err);
+		sector_make(s, 0, term, best, best == SLOT_LIVE ? secret : span_of(NULL, 0));
+		st = copy_write(s, &s->copy[i], term, 1, err);
 	}
 	return st;
 }
 
-enum status slots_read(struct slots *s, uint32_t term, struct secret *ret, struct err *err)
+/* The secret into `found`, both copies made the same. */
+static enum status read_both(struct slots *s, uint32_t term, struct secret *found, struct err *err)
 {
 	enum slot_state state[COPIES], best = SLOT_NONE;
 	enum status st, unread = ST_OK, repaired;
-	struct secret *found;
 	struct span secret;
 
-	MUST(term > 0 && secret_len(ret) == SLOT_SECRET_LEN);
-	st = secret_new(SLOT_SECRET_LEN, &found);
-	if (st != ST_OK)
-		return err_set(err, st, "no locked memory for a slot");
 	for (int i = 0; i < COPIES; i++) {
 		/* A copy that cannot be read is as good as torn, while the other is whole. */
 		st = copy_read(s, &s->copy[i], term, err);
@@ -370,9 +400,24 @@ enum status slots_read(struct slots *s, uint32_t term, struct secret *ret, struc
 		repaired = repair(s, term, state, best, secret_span(found), err);
 		st = repaired != ST_OK ? repaired : st;
 	}
+	return st;
+}
+
+enum status slots_read(struct slots *s, uint32_t term, struct secret *ret, struct err *err)
+{
+	struct secret *found;
+	enum status st;
+
+	MUST(term > 0 && secret_len(ret) == SLOT_SECRET_LEN);
+	st = secret_new(SLOT_SECRET_LEN, &found);
+	if (st != ST_OK)
+		return err_set(err, st, "no locked memory for a slot");
+	pthread_mutex_lock(&s->lock);
+	st = read_both(s, term, found, err);
+	wipe(s->sectors, SLOT_SECTOR);
+	pthread_mutex_unlock(&s->lock);
 	if (st == ST_OK)
 		memcpy(secret_bytes(ret), secret_bytes(found), SLOT_SECRET_LEN);
-	wipe(s->sector, SLOT_SECTOR);
 	secret_free(&found);
 	return st;
 }

@@ -4,7 +4,7 @@
  *
  * Two files beside the store, slots.0 and slots.1, mode 0600, one 512-byte sector a term (docs/formats.md).  Both copies are
  * written and synced one after the other, so one of them is whole at any moment.  Without a folder (storage in memory) the
- * copies are in memory.  One thread at a time: the writer's.
+ * copies are in memory.  Any thread; calls wait for one another.
  */
 #ifndef BARRIER_SLOTS_H
 #define BARRIER_SLOTS_H
@@ -14,6 +14,7 @@
 #define STORE_ID_LEN    16
 #define SLOT_SECRET_LEN 32
 #define SLOT_SECTOR     512
+#define SLOTS_AT_ONCE   128 /* that one call writes at most */
 
 struct slots;
 
@@ -24,9 +25,15 @@ void slots_close(struct slots **s);
 /* slots_bind(s, id): the store's identity; slots written or read from now on carry it. */
 void slots_bind(struct slots *s, const uint8_t id[static STORE_ID_LEN]);
 
-/* slots_write(s, term, secret, err): durable in both copies when ST_OK.  ST_IO, ST_FULL, ST_NOMEM: the term must not be committed. */
-MUST_USE enum status slots_write(struct slots *s, uint32_t term, const struct secret *secret,
-                                 struct err *err);
+/* slots_on_disk(s): writing waits for a disk. */
+bool slots_on_disk(const struct slots *s);
+
+/*
+ * slots_write(s, first, n, secrets, err): the secrets of n terms from `first` on, 1 to SLOTS_AT_ONCE, one behind the other; durable in both copies when
+ * ST_OK, by one sync a copy.  ST_IO, ST_FULL, ST_NOMEM: none of the terms may be committed.
+ */
+MUST_USE enum status slots_write(struct slots *s, uint32_t first, uint32_t n,
+                                 const struct secret *secrets, struct err *err);
 
 /*
  * slots_read(s, term, ret, err): the secret; a torn or missing copy is repaired from the good one.  ST_NOT_FOUND: no copy holds this

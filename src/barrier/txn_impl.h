@@ -4,7 +4,7 @@
 
 #include "barrier/overlay.h"
 #include "barrier/rotate.h"
-#include "barrier/slots.h"
+#include "barrier/spares.h"
 #include "barrier/term_keys.h"
 #include "barrier/txn.h"
 #include "base/clock.h"
@@ -30,7 +30,7 @@ struct txn_write {
 	size_t n_events;
 	struct builder notes; /* each as a length and its text */
 	size_t n_notes;
-	struct slots *slots;
+	struct spares *spares;
 	const struct random *random;
 	int64_t now_ns; /* of this group: never goes back */
 };

@@ -367,18 +367,28 @@ enum status writer_new(const struct writer_config *config, struct writer **ret, 
 	}
 	overlay_init(&w->write.overlay, &w->arena);
 	builder_init(&w->write.notes, TXN_NOTES_MAX * (size_t)(TXN_NOTE_MAX + 4));
-	w->write.slots = config->slots;
 	w->write.random = config->random;
+	if (spares_new(config->slots, config->clock, config->random, &w->write.spares, err) !=
+	    ST_OK) {
+		writer_free(&w);
+		return ST_NOMEM;
+	}
 	*ret = w;
 	return ST_OK;
 }
 
 enum status writer_start(struct writer *w, struct err *err)
 {
-	int rc = pthread_create(&w->thread, NULL, thread_main, w);
+	enum status st = spares_start(w->write.spares, err);
+	int rc;
 
-	if (rc != 0)
+	if (st != ST_OK)
+		return st;
+	rc = pthread_create(&w->thread, NULL, thread_main, w);
+	if (rc != 0) {
+		spares_stop(w->write.spares);
 		return err_set(err, ST_IO, "cannot start the writer's thread: %s", strerror(rc));
+	}
 	w->started = true;
 	return ST_OK;
 }
@@ -393,6 +403,7 @@ void writer_stop(struct writer *w)
 	atomic_store_explicit(&w->stopping, true, memory_order_release);
 	writer_wake(w);
 	pthread_join(w->thread, NULL);
+	spares_stop(w->write.spares);
 	w->started = false;
 }
 
@@ -413,6 +424,7 @@ void writer_free(struct writer **w)
 	free((*w)->touched);
 	keyring_unref(&(*w)->keyring);
 	world_unref(&(*w)->world);
+	spares_free(&(*w)->write.spares);
 	free(*w);
 	*w = NULL;
 }
@@ -424,5 +436,6 @@ void writer_stats(const struct writer *w, struct writer_stats *ret)
 	                             GET(failed),    GET(unknown),          GET(encryptions),
 	                             GET(rotations), GET(rotations_failed), GET(unclean_stops),
 	                             GET(waiting)};
+	ret->slots_ready = spares_ready(w->write.spares);
 #undef GET
 }

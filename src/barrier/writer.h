@@ -123,6 +123,7 @@ struct writer_stats {
 	uint64_t rotations, rotations_failed;
 	uint64_t unclean_stops; /* found at unseal */
 	uint64_t waiting;       /* jobs not yet taken, about */
+	uint64_t slots_ready;   /* made ahead of rotations to come */
 };
 /* Any thread. */
 void writer_stats(const struct writer *w, struct writer_stats *ret);

@@ -480,6 +480,8 @@ static void group_committed(struct writer *w)
 		if (w->config.hooks.rotated != NULL)
 			w->config.hooks.rotated(w->config.hooks.ctx, e);
 	}
+	if (w->write.n_events > 0)
+		spares_advance(w->write.spares, keyring_active(w->keyring));
 	tell_notes(w);
 }
 

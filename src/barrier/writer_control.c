@@ -28,6 +28,7 @@ enum status writer_get_raw(struct writer *w, const char *path, struct builder *o
 /* Drop the open store's keys and objects on this thread. */
 static void forget(struct writer *w)
 {
+	spares_close(w->write.spares);
 	keyring_unref(&w->keyring);
 	world_unref(&w->world);
 	term_keys_drop(&w->keys);

@@ -160,7 +160,7 @@ static struct slots *new_slots(void)
 	MUST(slots_open(NULL, &slots, NULL) == ST_OK);
 	slots_bind(slots, id);
 	for (uint32_t i = 1; i <= TERMS; i++)
-		MUST(slots_write(slots, i, slot_secret[i], NULL) == ST_OK);
+		MUST(slots_write(slots, i, 1, slot_secret[i], NULL) == ST_OK);
 	return slots;
 }
 

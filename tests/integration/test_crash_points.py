@@ -9,7 +9,7 @@ from pathlib import Path
 import counts
 import pytest
 import shim
-from operations import OPERATIONS, new_world, start_again
+from operations import OPERATIONS, new_world, rotate, start_again
 from promises import World
 from server import Server
 
@@ -37,14 +37,14 @@ def shimmed(new_server, control, folder):
     return lambda name="server": shim.environment(new_server(name), control=control, counts=folder / "noted")
 
 
-def points(control, death, prepare, operate):
-    """Have operate(n) die over its n-th call, for n = 1, 2, 3 ...; yields whether it died.  How many calls it makes varies a little (LMDB
+def points(control, death, prepare, operate, only=""):
+    """Have operate(n) die over its n-th call (only: as Control.arm), for n = 1, 2, 3 ...; yields whether it died.  How many calls it makes varies a little (LMDB
     writes neighbouring pages at once), so it ends when three in a row found no n-th call."""
     whole = 0
     for n in itertools.count(1):
         assert n <= CALLS_MOST, "the operation does not come to an end"
         prepare(n)
-        control.arm(death, n)
+        control.arm(death, n, only=only)
         try:
             operate(n)
         except GONE:
@@ -79,6 +79,22 @@ def test_operation(shimmed, control, name, death):
     before, operate = OPERATIONS[name]
     world, kills = new_world(shimmed()), 0
     for died in points(control, DEATHS[death], lambda n: before(world, n), lambda n: operate(world, n)):
+        if died:
+            world.server.wait_end(-9)
+        else:
+            world.server.kill()
+        kills += 1
+        start_again(world)
+    check_counts(world, kills)
+    check_records(world)
+
+
+@pytest.mark.parametrize("death", DEATHS)
+def test_rush(shimmed, control, death):
+    """Rotations that follow one another: over each call on the slot files, those for the terms to come among them."""
+    world, kills = new_world(shimmed()), 0
+    rush = points(control, DEATHS[death], lambda n: rotate(world, 2), lambda n: rotate(world, 3), only="slots.")
+    for died in rush:
         if died:
             world.server.wait_end(-9)
         else:

@@ -11,7 +11,7 @@ from pathlib import Path
 import counts
 import pytest
 import shim
-from operations import OPERATIONS, new_world, start_again
+from operations import OPERATIONS, new_world, rotate, start_again
 from promises import World
 
 FAILURES = {
@@ -45,12 +45,12 @@ def shimmed(new_server, control):
     return lambda name="server": shim.environment(new_server(name), control=control)
 
 
-def failing(control, failure, error, do, forever=False):
-    """do(n) with its n-th call failing, for n = 1, 2, 3 ... (see test_crash_points.points); yields what it returned."""
+def failing(control, failure, error, do, forever=False, only=""):
+    """do(n) with its n-th call failing, for n = 1, 2, 3 ... (see test_crash_points.points; only: as Control.arm); yields what it returned."""
     whole = 0
     for n in itertools.count(1):
         assert n <= CALLS_MOST, "the operation does not come to an end"
-        control.arm(failure, n, error, forever)
+        control.arm(failure, n, error, forever, only=only)
         result = do(n)
         fired = control.off()[1]
         yield result, fired
@@ -83,6 +83,18 @@ def test_operation(shimmed, control, name, failure, error):
         before(world, n)
     for answer, fired in failing(control, FAILURES[failure], ERRORS[error], lambda n: operate(world, n)):
         check_answer(answer, fired)
+        world.settle()
+    check_lasting(world)
+
+
+@pytest.mark.parametrize("forever", [False, True], ids=["once", "for ever"])
+@pytest.mark.parametrize("failure, error", SOME)
+def test_rush(shimmed, control, failure, error, forever):
+    """Rotations that follow one another, when slots cannot be written: those of the terms to come, or those that are needed now."""
+    world = new_world(shimmed())
+    for answers, fired in failing(control, FAILURES[failure], ERRORS[error], lambda n: rotate(world, 6), forever, "slots."):
+        for answer in answers:
+            check_answer(answer, fired)
         world.settle()
     check_lasting(world)
 

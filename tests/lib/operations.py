@@ -28,6 +28,14 @@ def configure(world, n):
     return world.config(2000000 + n, "48h" if n % 2 else "", n % 3 == 0)
 
 
+def rotate(world, times):
+    """At once one after another; a value under each term."""
+    answers = []
+    for n in range(times):
+        answers += [world.rotate(), world.put("secret/rotating", n)]
+    return answers
+
+
 OPERATIONS = {
     "put": (nothing, lambda world, n: world.put(f"secret/p{n}", n, "x" * 10000)),
     "overwrite": (nothing, lambda world, n: world.put("secret/same", n)),

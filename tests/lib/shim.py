@@ -19,7 +19,7 @@ DIE_BEFORE, DIE_AFTER, DIE_HALF, FAIL_BEFORE, FAIL_AFTER, FAIL_HALF, SHORT = ran
 
 COUNTERS = 64
 RECORD = struct.Struct("=IBBHQQQq")
-CONTROL = struct.Struct("=9I")
+CONTROL = struct.Struct("=9I16s")
 
 
 def library():
@@ -95,13 +95,13 @@ class Control:
 
     def _set(self, armed, *rest):
         self.page[0:4] = bytes(4)
-        self.page[4:CONTROL.size] = struct.pack("=8I", *rest)
+        self.page[4:CONTROL.size] = struct.pack("=8I16s", *rest)
         self.page[0:4] = struct.pack("=I", armed)
 
-    def arm(self, action, at, error=0, forever=False, calls=CHANGES, then=0):
+    def arm(self, action, at, error=0, forever=False, calls=CHANGES, then=0, only=""):
         """From now on the at-th call (from 1) of these kinds, and if forever all after it, get this action; so many calls
-        of any kind that come then are refused."""
-        self._set(1, action, at, forever, error, 0, 0, sum(1 << call for call in calls), then)
+        of any kind that come then are refused.  only: calls on names that do not begin so are let through."""
+        self._set(1, action, at, forever, error, 0, 0, sum(1 << call for call in calls), then, only.encode())
 
     def count(self, calls=CHANGES):
         """From now on only count."""

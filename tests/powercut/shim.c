@@ -154,9 +154,11 @@ static void write_down(const struct call *c, int64_t result)
 
 static bool counted(const struct call *c)
 {
-	return (control->mask >> c->call & 1) != 0 ||
-	       ((control->mask >> SHIM_DSYNC_WRITE & 1) != 0 && (c->flags & SHIM_DSYNC) != 0 &&
-	        c->call == SHIM_WRITE);
+	bool kind = (control->mask >> c->call & 1) != 0 ||
+	            ((control->mask >> SHIM_DSYNC_WRITE & 1) != 0 &&
+	             (c->flags & SHIM_DSYNC) != 0 && c->call == SHIM_WRITE);
+
+	return kind && strncmp(c->name, control->only, strnlen(control->only, 16)) == 0;
 }
 
 /* What is to happen to this call. */

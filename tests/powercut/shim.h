@@ -68,6 +68,7 @@ struct shim_control {
 	uint32_t fired;   /* how often */
 	uint32_t mask;    /* bits 1 << enum shim_call: which calls count */
 	uint32_t then; /* after the first one hit, refuse so many more calls, whichever they are */
+	char only[16]; /* only calls on names that begin so count */
 };
 
 #endif

@@ -22,6 +22,7 @@ CUTS = os.environ.get("KEYTURN_CUTS", "60")
 SEED = int(os.environ.get("KEYTURN_SEED", random.randrange(1 << 30)))
 GROUP_LIMIT = 1024
 WRITERS, KEYS_EACH = 3, 6
+RUSH = 4  # rotations after which slots are made ahead
 
 
 # ---- the recording ----
@@ -84,6 +85,17 @@ def fail_in_commit(world, control, action, call, *good, then=0):
     answer.expect(*good)
 
 
+def rush(world, control):
+    """Rotations one after another: slots are made ahead, at first in vain."""
+    for _ in range(RUSH - 1):
+        world.rotate().expect(204)
+    control.arm(shim.FAIL_BEFORE, 3, errno.EIO, calls=[shim.SYNC], only="slots.")  # two syncs are those of the next rotation itself
+    for _ in range(4):
+        world.rotate().expect(204)
+        world.put("secret/rush", world.promises.sure["term"])
+    control.off()
+
+
 def start(world):
     world.server.start()
     world.server.unseal(world.server.keys[1:4])
@@ -111,6 +123,9 @@ def workload(world, control, dice):
     world.rotate().expect(500)
     control.off()
     world.rotate().expect(204)
+    world.server.stop()
+    start(world)
+    rush(world, control)
     world.server.stop()
     start(world)
     together(world, dice, 4, world.rotate)

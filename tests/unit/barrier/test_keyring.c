@@ -90,7 +90,7 @@ static void append(struct fixture *f)
 	struct keyring *next;
 	struct err err = {0};
 
-	assert_int_equal(slots_write(f->slots, n, slot, &err), ST_OK);
+	assert_int_equal(slots_write(f->slots, n, 1, slot, &err), ST_OK);
 	assert_int_equal(keyring_append(f->k, key, slot, n == 1 ? CAUSE_INIT : CAUSE_MANUAL,
 	                                1000 + (int64_t)n, &f->random.random, &next, &record, &err),
 	                 ST_OK);
@@ -477,8 +477,8 @@ static void missing_slots_are_named(void **state)
 	slots_close(&f->slots);
 	f->slots = all;
 	/* Another secret in a slot opens nothing. */
-	assert_int_equal(slots_write(f->slots, 7, s, &err), ST_OK);
-	assert_int_equal(slots_write(f->slots, 40, s, &err), ST_OK);
+	assert_int_equal(slots_write(f->slots, 7, 1, s, &err), ST_OK);
+	assert_int_equal(slots_write(f->slots, 40, 1, s, &err), ST_OK);
 	assert_int_equal(load_with(f, f->wrap, f->mac, &k, &err), ST_CORRUPT);
 	secret_free(&s);
 	fixture_free(&f);

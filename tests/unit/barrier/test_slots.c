@@ -64,7 +64,7 @@ static void put(struct slots *s, uint32_t term, uint8_t fill)
 	struct secret *k = secret_of(fill);
 	struct err err = {0};
 
-	assert_int_equal(slots_write(s, term, k, &err), ST_OK);
+	assert_int_equal(slots_write(s, term, 1, k, &err), ST_OK);
 	secret_free(&k);
 }
 
@@ -374,11 +374,11 @@ static void no_room(void **state)
 	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
 	low.rlim_max = old.rlim_max;
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &low), 0);
-	assert_int_equal(slots_write(s, 128, k, &err), ST_FULL);
+	assert_int_equal(slots_write(s, 128, 1, k, &err), ST_FULL);
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
 	expect(s, 128, ST_NOT_FOUND, 0);
 	expect(s, 1, ST_OK, 1);
-	assert_int_equal(slots_write(s, 128, k, &err), ST_OK);
+	assert_int_equal(slots_write(s, 128, 1, k, &err), ST_OK);
 	expect(s, 128, ST_OK, 9);
 	slots_close(&s);
 	secret_free(&k);
