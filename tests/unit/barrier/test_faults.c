@@ -323,7 +323,9 @@ static void each_commit_of_open_unknown(void **state)
 /* The mark that cannot be cleared counts as an unclean stop: too much, never too little. */
 static void a_close_that_fails(void **state)
 {
-	const struct faultstore_plan plan = {.call = FAULTSTORE_COMMIT, .nth = 1, .status = ST_IO};
+	/* The last commit, and the one that only clears the mark. */
+	const struct faultstore_plan plan = {
+	    .call = FAULTSTORE_COMMIT, .nth = 1, .repeat = FAULTSTORE_FOR_EVER, .status = ST_IO};
 	struct rig *r = rig_new(GROUP, NULL);
 	struct err err = {0};
 
