@@ -201,6 +201,7 @@ enum status reader_begin(struct reader *r, struct txn **ret, struct err *err)
 	    .world = mine->world,
 	    .keys = &r->keys,
 	    .arena = &r->arena,
+	    .durable = all->storage->driver->id(r->storage) <= published->id,
 	};
 	*ret = &r->txn;
 	return ST_OK;

@@ -230,6 +230,11 @@ bool txn_can_write(const struct txn *t)
 	return t->write != NULL;
 }
 
+bool txn_durable(const struct txn *t)
+{
+	return t->write == NULL && t->durable;
+}
+
 enum status txn_set_world(struct txn *t, const struct world *w)
 {
 	if (t->write == NULL)
@@ -324,4 +329,9 @@ void txn_undo(struct txn *t, struct txn_mark *mark)
 uint8_t *txn_alloc(struct txn *t, size_t n)
 {
 	return arena_alloc(t->arena, n);
+}
+
+void *txn_alloc64(struct txn *t, size_t n)
+{
+	return arena_alloc64(t->arena, n);
 }

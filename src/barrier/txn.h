@@ -35,8 +35,9 @@ const struct world *txn_world(const struct txn *t);
 MUST_USE enum status txn_usage(struct txn *t, uint32_t term, struct usage *ret, struct err *err);
 /* txn_number(t): the commit number that it sees (reader) or will have (writer). */
 uint64_t txn_number(const struct txn *t);
-/* txn_can_write(t): it is the writer's. */
+/* txn_can_write(t): it is the writer's.  txn_durable(t): a reader's, of a commit that was acknowledged (a snapshot can be a moment ahead of that). */
 bool txn_can_write(const struct txn *t);
+bool txn_durable(const struct txn *t);
 
 /*
  * Only on the writer's transaction (ST_NEEDS_WRITER elsewhere).
@@ -63,7 +64,8 @@ void txn_mark(struct txn *t, struct txn_mark *ret);
 void txn_undo(struct txn *t, struct txn_mark *mark);
 void txn_release(struct txn *t, struct txn_mark *mark);
 
-/* txn_alloc(t, n): scratch in locked memory, until the transaction ends; NULL: no memory. */
+/* txn_alloc(t, n): scratch in locked memory, until the transaction ends; NULL: no memory.  txn_alloc64: aligned to 64. */
 uint8_t *txn_alloc(struct txn *t, size_t n);
+void *txn_alloc64(struct txn *t, size_t n);
 
 #endif

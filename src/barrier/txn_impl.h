@@ -43,6 +43,7 @@ struct txn {
 	struct term_keys *keys;
 	struct arena *arena;
 	struct txn_write *write; /* NULL: a reader's */
+	bool durable;            /* reader: the snapshot's commit was published when it was taken */
 	struct span next_key;    /* txn_next's answer, in arena memory */
 	uint8_t key_buf[STORAGE_KEY_MAX + 1];
 };

@@ -170,3 +170,18 @@ bool view_can_write(const struct view *v)
 {
 	return txn_can_write(v->txn);
 }
+
+void *view_alloc64(const struct view *v, size_t n)
+{
+	return txn_alloc64(v->txn, n);
+}
+
+bool view_durable(const struct view *v)
+{
+	return txn_durable(v->txn);
+}
+
+uint32_t view_term(const struct view *v)
+{
+	return keyring_active(txn_keyring(v->txn));
+}

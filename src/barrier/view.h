@@ -59,8 +59,19 @@ uint64_t view_number(const struct view *v);
 #define VIEW_NOTE_MAX 1024
 MUST_USE enum status view_note(const struct view *v, struct span text, struct err *err);
 
-/* view_alloc(v, n): scratch in locked memory, until the transaction ends; NULL: no memory.  view_can_write(v): on the writer. */
+/*
+ * view_alloc(v, n): scratch in locked memory, until the transaction ends; NULL: no memory.  view_alloc64: aligned to 64, for expanded keys.
+ * view_can_write(v): on the writer.
+ */
 uint8_t *view_alloc(const struct view *v, size_t n);
+void *view_alloc64(const struct view *v, size_t n);
 bool view_can_write(const struct view *v);
+
+/*
+ * view_durable(v): what it shows is on the disk for good: not on the writer, and not in the moment in which a commit can be seen already but has not yet been
+ * acknowledged.  view_term(v): the active term; what is written in this transaction is stored under it or a later one.
+ */
+bool view_durable(const struct view *v);
+uint32_t view_term(const struct view *v);
 
 #endif

@@ -102,6 +102,11 @@ void builder_dec(struct builder *b, uint64_t v);
 uint8_t *builder_room(struct builder *b, size_t n);
 void builder_took(struct builder *b, size_t k);
 
+/* builder_rewind(b): as builder_reset, but what was there is wiped only when it is overwritten or freed: for one text after another in the same memory. */
+void builder_rewind(struct builder *b);
+/* builder_cut(b, n): only the first n bytes stay (n <= b->n); the others are wiped.  A failure stays. */
+void builder_cut(struct builder *b, size_t n);
+
 /* wipe(p, n): overwrite; never optimised away (explicit_bzero). */
 void wipe(void *p, size_t n);
 

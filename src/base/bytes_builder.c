@@ -115,6 +115,23 @@ void builder_took(struct builder *b, size_t k)
 	b->n += k;
 }
 
+void builder_rewind(struct builder *b)
+{
+	MUST(b->n <= b->cap);
+	b->n = 0;
+	b->failed = ST_OK;
+}
+
+void builder_cut(struct builder *b, size_t n)
+{
+	check(b);
+	MUST(n <= b->n);
+	if (n == b->n)
+		return;
+	wipe(b->p + n, b->n - n);
+	b->n = n;
+}
+
 void builder_add(struct builder *b, struct span s)
 {
 	uint8_t *p = builder_room(b, s.n);

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/engine.h"
+
 struct pool {
 	pthread_mutex_t lock; /* guards all members up to the threads */
 	pthread_cond_t work;  /* a job waits, or the pool ends */
@@ -137,4 +139,35 @@ void pool_stats(struct pool *p, struct pool_stats *ret)
 	pthread_mutex_lock(&p->lock);
 	*ret = (struct pool_stats){.jobs = p->jobs, .refused = p->refused, .waiting = p->waiting};
 	pthread_mutex_unlock(&p->lock);
+}
+
+/* ---- work that nobody waits for ---- */
+
+struct later {
+	struct pool_job job; /* first */
+	struct slow *work;
+};
+
+static void later_run(struct pool_job *job)
+{
+	struct later *l = (struct later *)(void *)job;
+
+	l->work->run(l->work);
+	l->work->free(&l->work);
+	free(l);
+}
+
+enum status pool_later(struct pool *p, struct slow *work)
+{
+	struct later *l = calloc(1, sizeof *l);
+	enum status st;
+
+	if (l == NULL)
+		return ST_NOMEM;
+	l->job.run = later_run;
+	l->work = work;
+	st = pool_submit(p, &l->job);
+	if (st != ST_OK)
+		free(l);
+	return st;
 }

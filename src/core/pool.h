@@ -9,6 +9,8 @@
 
 #include "base/status.h"
 
+struct slow;
+
 struct pool;
 
 /* Work, embedded in its owner, which keeps it until run has returned. */
@@ -24,6 +26,9 @@ MUST_USE enum status pool_new(unsigned threads, unsigned waiting, struct pool **
 void pool_free(struct pool **p);
 /* pool_submit(p, job): any thread; ST_BUSY when full (job was not taken). */
 MUST_USE enum status pool_submit(struct pool *p, struct pool_job *job);
+
+/* pool_later(p, work): run an engine's slow work that no request waits for, then free it.  Any thread; ST_BUSY as pool_submit, ST_NOMEM: it was not taken. */
+MUST_USE enum status pool_later(struct pool *p, struct slow *work);
 
 /* pool_drain(p): wait until no job waits or runs; by then nobody else may submit.  Not on a worker's thread. */
 void pool_drain(struct pool *p);

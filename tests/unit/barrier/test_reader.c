@@ -8,6 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "barrier/view.h"
 #include "rig.h"
 
 #define LOOPS 3
@@ -97,6 +98,44 @@ static void fresh_within_a_turn(void **state)
 	assert_true(span_eq_str(v, "2"));
 	assert_int_equal(keyring_active(txn_keyring(t)), 2);
 	reader_turn_end(reader);
+	reader_close(&reader);
+	rig_free(&r);
+}
+
+/* What a view tells of its transaction: durable once the commit that it shows was acknowledged, never on the writer; the term; memory for expanded keys. */
+static enum status look(void *arg, struct txn *t, struct err *err)
+{
+	struct view v;
+
+	(void)arg;
+	(void)err;
+	view_init(&v, t, span_str("p/"));
+	assert_true(view_can_write(&v));
+	assert_false(view_durable(&v));
+	assert_int_equal(view_term(&v), 2);
+	return ST_OK;
+}
+
+static void what_a_view_tells(void **state)
+{
+	struct rig *r = rig_new(16, NULL);
+	struct loop loop = {0};
+	struct reader *reader;
+	struct txn *t;
+	struct view v;
+	struct err err = {0};
+
+	(void)state;
+	assert_int_equal(reader_new(r->readers, &loop, NULL, NULL, &reader, &err), ST_OK);
+	assert_int_equal(rig_rotate(r), ST_OK);
+	assert_int_equal(reader_begin(reader, &t, &err), ST_OK);
+	view_init(&v, t, span_str("p/"));
+	assert_true(view_durable(&v));
+	assert_int_equal(view_term(&v), 2);
+	for (size_t n = 1; n < 200; n += 33)
+		assert_int_equal((uintptr_t)view_alloc64(&v, n) % 64, 0);
+	reader_turn_end(reader);
+	assert_int_equal(rig_do(r, look, NULL), ST_OK);
 	reader_close(&reader);
 	rig_free(&r);
 }
@@ -287,6 +326,7 @@ int main(void)
 	    cmocka_unit_test(states),
 	    cmocka_unit_test(read_faults),
 	    cmocka_unit_test(fresh_within_a_turn),
+	    cmocka_unit_test(what_a_view_tells),
 	    cmocka_unit_test(every_read_decrypts),
 	    cmocka_unit_test(failed_and_unknown_commits),
 	    cmocka_unit_test(closing_and_opening),

@@ -566,6 +566,32 @@ static void what_a_fixed_builder_held_is_wiped(void **state)
 	wipe(NULL, 0);
 }
 
+/* A cut wipes what it takes away; rewinding leaves it to be written over, or freed. */
+static void cut_and_rewound(void **state)
+{
+	uint8_t buf[8];
+	struct builder b = {0};
+
+	(void)state;
+	builder_cut(&b, 0);
+	builder_init_fixed(&b, buf, sizeof(buf));
+	builder_str(&b, "password");
+	builder_cut(&b, 4);
+	assert_true(span_eq_str(builder_span(&b), "pass"));
+	assert_memory_equal(buf, "pass\0\0\0\0", 8);
+	builder_cut(&b, 4);
+	builder_str(&b, "too long");
+	assert_int_equal(builder_status(&b), ST_LIMIT);
+	builder_cut(&b, 1);
+	assert_int_equal(builder_status(&b), ST_LIMIT); /* a failure stays */
+	builder_rewind(&b);
+	assert_int_equal(builder_status(&b), ST_OK);
+	assert_int_equal(b.n, 0);
+	assert_memory_equal(buf, "p", 1);
+	builder_free(&b);
+	assert_memory_equal(buf, "\0", 1);
+}
+
 static void what_a_heap_builder_held_is_wiped(void **state)
 {
 	struct builder b = {0};
@@ -628,6 +654,7 @@ int main(void)
 	    cmocka_unit_test(room_and_took),
 	    cmocka_unit_test(builder_preconditions),
 	    cmocka_unit_test(what_a_fixed_builder_held_is_wiped),
+	    cmocka_unit_test(cut_and_rewound),
 	    cmocka_unit_test(what_a_heap_builder_held_is_wiped),
 	    cmocka_unit_test(memory_runs_out),
 	};

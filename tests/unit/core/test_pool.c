@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "core/pool.h"
+#include "engine/engine.h"
 
 /* A door that jobs wait at, and that counts them. */
 static struct {
@@ -297,6 +298,54 @@ static void many_submitters(void **state)
 	free(s);
 }
 
+struct work {
+	struct slow slow;       /* first */
+	struct counted counted; /* waits at the door */
+	atomic_uint runs, frees;
+};
+
+static void work_run(struct slow *slow)
+{
+	struct work *w = (struct work *)(void *)slow;
+
+	atomic_fetch_add(&w->runs, 1);
+	run_at_door(&w->counted.job);
+}
+
+static void work_free(struct slow **slow)
+{
+	struct work *w = (struct work *)(void *)*slow;
+
+	assert_int_equal(atomic_load(&w->runs), 1);
+	*slow = NULL;
+	atomic_fetch_add(&w->frees, 1);
+}
+
+/* An engine's work that nobody waits for: run once, then freed; refused by a full pool, which takes nothing of it. */
+static void later(void **state)
+{
+	struct work works[3] = {{.slow = {work_run, work_free}},
+	                        {.slow = {work_run, work_free}},
+	                        {.slow = {work_run, work_free}}};
+	struct pool *p;
+	struct err err = {0};
+
+	(void)state;
+	door_shut();
+	assert_int_equal(pool_new(1, 1, &p, &err), ST_OK);
+	assert_int_equal(pool_later(p, &works[0].slow), ST_OK);
+	wait_for_arrivals(1);
+	assert_int_equal(pool_later(p, &works[1].slow), ST_OK);
+	assert_int_equal(pool_later(p, &works[2].slow), ST_BUSY);
+	door_open();
+	pool_drain(p);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(atomic_load(&works[i].runs), i < 2);
+		assert_int_equal(atomic_load(&works[i].frees), i < 2);
+	}
+	pool_free(&p);
+}
+
 static void free_of_none(void **state)
 {
 	struct pool *p = NULL;
@@ -320,6 +369,7 @@ int main(void)
 	    cmocka_unit_test(many_submitters),
 	    cmocka_unit_test(free_of_none),
 	    cmocka_unit_test(a_drained_pool_has_done_all),
+	    cmocka_unit_test(later),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
