@@ -17,6 +17,10 @@
 
 #define MODULE       "writer"
 #define JOBS_A_GROUP 512
+/* Waiting for more jobs goes in parts of a commit's time; not where commits are so short that a sleep is no shorter. */
+#define GATHER_STEPS         8
+#define GATHER_STEP_LEAST_NS (NS_PER_S / 10000)
+#define GATHER_STEP_MOST_NS  (NS_PER_S / 500)
 #define GROUP_BYTES \
 	((size_t)1 << 20) /* plaintext that a group holds in locked memory before it is closed */
 
@@ -146,6 +150,31 @@ static enum status group_start(struct writer *w, struct err *err)
 	return st;
 }
 
+static uint64_t waiting(const struct writer *w)
+{
+	return atomic_load_explicit(&w->stats.waiting, memory_order_relaxed);
+}
+
+/*
+ * Clients that were answered with the last group ask again in a moment; a group begun with the first of them would have the others wait for two
+ * commits.  So it is not begun while they keep coming and are not yet as many as before, for half a commit's time at most.
+ */
+static void gather(const struct writer *w)
+{
+	int64_t step = w->pace.commit_ns / GATHER_STEPS;
+	struct timespec ts = {.tv_nsec = step < GATHER_STEP_MOST_NS ? step : GATHER_STEP_MOST_NS};
+	uint64_t before;
+
+	if (step < GATHER_STEP_LEAST_NS)
+		return;
+	for (int i = 0; i < GATHER_STEPS / 2 && waiting(w) < w->pace.jobs; i++) {
+		before = waiting(w);
+		nanosleep(&ts, NULL);
+		if (waiting(w) == before)
+			return;
+	}
+}
+
 static void group_tell(struct writer_job *first, enum status st, const struct err *err)
 {
 	struct writer_job *j;
@@ -165,8 +194,11 @@ static void group_run(struct writer *w)
 	enum due_outcome due = DUE_NOT;
 	struct err err = {0};
 	size_t jobs = 0;
-	enum status st = group_start(w, &err);
+	enum status st;
 
+	if (peek(w) != NULL)
+		gather(w);
+	st = group_start(w, &err);
 	if (st != ST_OK) {
 		group_failed(w, st, &err);
 		return;
@@ -183,6 +215,7 @@ static void group_run(struct writer *w)
 		due = run_due(w);
 	st = writer_group_commit(w, &err);
 	writer_group_end(w);
+	w->pace.jobs = jobs + waiting(w);
 	due_settle(w, due, st);
 	group_tell(first, st, &err);
 	epoch_poll(readers_epoch(w->config.readers));

@@ -152,8 +152,10 @@ enum status writer_commit(struct writer *w, struct err *err)
 	uint64_t id = writer_driver(w)->id(w->txn.storage);
 	enum storage_outcome outcome;
 	struct err why = {0};
+	int64_t began = clock_mono_ns(w->config.clock);
 
 	outcome = writer_driver(w)->commit(&w->txn.storage, &why);
+	w->pace.commit_ns = clock_mono_ns(w->config.clock) - began;
 	if (outcome == STORAGE_UNKNOWN) {
 		COUNT(w, unknown, 1);
 		log_error(MODULE, "the outcome of commit %llu is unknown (%s): settling it",

@@ -16,6 +16,12 @@ struct touched {
 };
 #define TOUCHED_INLINE 8
 
+/* How the last group went: what the next one may wait for. */
+struct pace {
+	uint64_t jobs;     /* its own, and those that waited when it was done */
+	int64_t commit_ns; /* how long the storage took to commit it */
+};
+
 /* When something that failed is tried again. */
 struct backoff {
 	int64_t at_ns; /* monotonic; 0: nothing failed */
@@ -33,6 +39,7 @@ struct writer {
 	pthread_t thread;
 	bool started;
 	atomic_bool stopping;
+	struct pace pace;
 
 	/* the open store */
 	const struct keyring *keyring;
