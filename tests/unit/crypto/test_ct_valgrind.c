@@ -13,6 +13,7 @@
 
 #include "crypto/aead.h"
 #include "crypto/ct.h"
+#include "crypto/decimal.h"
 #include "crypto/digest.h"
 #include "crypto/kdf.h"
 
@@ -189,6 +190,30 @@ static void hashing(void **state)
 	assert_true(same);
 }
 
+/* Text to number shows its length and whether it is one; back it shows how many digits there are, which is one comparison a leading zero. */
+static void decimals(void **state)
+{
+	uint8_t number[40];
+	char text[DECIMAL_LEN(sizeof number)], digits[] = "123456789012345678901234567890123456789";
+	unsigned before = seen();
+	enum status s;
+	size_t n = 0;
+
+	(void)state;
+	SECRET(digits, sizeof digits - 1);
+	PUBLIC(digits, 1);
+	s = decimal_parse(span_of(digits, sizeof digits - 1), number, sizeof number);
+	assert_in_range(seen() - before, 1, 2); /* it is a number; it fits */
+	assert_int_equal(s, ST_OK);
+	before = seen();
+	assert_int_equal(decimal_text(span_of(number, sizeof number), text, &n), ST_OK);
+	assert_int_equal(seen() - before, sizeof text - (sizeof digits - 1) + 1);
+	PUBLIC(&n, sizeof n);
+	PUBLIC(text, sizeof text);
+	assert_int_equal(n, sizeof digits - 1);
+	assert_memory_equal(text, "123456789012345678901234567890123456789", n);
+}
+
 static void keyed_digests(void **state)
 {
 	(void)state;
@@ -246,6 +271,7 @@ int main(void)
 	    cmocka_unit_test(hex),
 	    cmocka_unit_test(base64),
 	    cmocka_unit_test(hashing),
+	    cmocka_unit_test(decimals),
 	    cmocka_unit_test(keyed_digests),
 	    cmocka_unit_test(ciphers),
 	};
