@@ -72,3 +72,40 @@ enum status engine_match(const struct engine *e, const struct path *path, unsign
 	*ret_op = other;
 	return ST_UNSUPPORTED;
 }
+
+bool engine_streams(const struct engine *e, const struct path *path, unsigned first, enum verb verb)
+{
+	struct span args[OP_ARGS_MAX];
+
+	/* asked for each write: most engines have none, and most paths are of another length or another word */
+	for (size_t i = 0; i < e->n_operations; i++) {
+		const struct operation *o = &e->operations[i];
+
+		if (o->kind == OP_STREAM && o->verb == verb && fits(o->pattern, path, first, args))
+			return engine_match(e, path, first, verb, &o, args) == ST_OK &&
+			       o->kind == OP_STREAM;
+	}
+	return false;
+}
+
+enum status stream_line(const struct stream_visit *v, size_t max, uint8_t **ret_line, size_t *ret_n,
+                        size_t *ret_whole, struct err *err)
+{
+	uint8_t *p = v->in + v->used;
+	size_t left = v->n - v->used, n, whole;
+	const uint8_t *lf = left > 0 ? memchr(p, '\n', left) : NULL;
+
+	n = lf != NULL ? (size_t)(lf - p) : left;
+	whole = lf != NULL ? n + 1 : n;
+	/* a CR at the end of what came may belong to the line's end */
+	if (n > 0 && p[n - 1] == '\r' && (lf != NULL || v->end == STREAM_GOES_ON))
+		n--;
+	if (n > max)
+		return err_set(err, ST_LIMIT, "a line is longer than %zu bytes", max);
+	if (left == 0 || (lf == NULL && v->end == STREAM_GOES_ON))
+		return ST_NOT_FOUND;
+	*ret_line = p;
+	*ret_n = n;
+	*ret_whole = whole;
+	return ST_OK;
+}

@@ -15,8 +15,9 @@
 
 enum op_kind {
 	OP_READ, /* on the loop where it arrives, on a read transaction; run again on the writer when it answers ST_NEEDS_WRITER */
-	OP_WRITE,  /* on the writer, in its turn */
-	OP_CONTROL /* on the writer, alone, without a transaction: initialise, unseal, seal */
+	OP_WRITE,   /* on the writer, in its turn */
+	OP_CONTROL, /* on the writer, alone, without a transaction: initialise, unseal, seal */
+	OP_STREAM /* VERB_WRITE; on the loop, as the body comes: handle as of OP_READ says whether it may begin, then struct stream_kind */
 };
 
 /* Flags of an operation. */
@@ -59,6 +60,12 @@ struct slow {
 	void (*free)(struct slow **);
 };
 
+/* What a stream did so far; counted by its chunk, told by the audit at its end. */
+struct stream_totals {
+	uint64_t items;
+	uint64_t failed; /* of them: answered with an error */
+};
+
 /* One call of a handler. */
 struct op {
 	const struct request *req;
@@ -85,6 +92,34 @@ struct op {
 	 * when the call is over.
 	 */
 	struct slow *slow;
+	/* Of a stream, in handle, chunk and reserve: its state, which the gate keeps, and its totals. */
+	void *stream_state;
+	struct stream_totals *stream_totals;
+};
+
+/*
+ * How an operation goes on that has begun as a stream (OP_STREAM).  For each visit the caller is authorized anew, on the newest snapshot, and op is made
+ * anew, as for a request of its own; between two visits hours may pass, and sealing does not wait for them: the state holds no key, nothing
+ * of a view and nothing of a thread's object.
+ */
+struct stream_kind {
+	const char *content_type; /* of the answer */
+	size_t
+	    state_n; /* bytes of state, zeros when handle gets them first; aligned for anything */
+	size_t item_max; /* longest item, without what ends it */
+	/*
+	 * chunk(op, v): on the loop.  Does whole items from the front of v->in, appends their answers to v->out, sets v->used, and counts, until nothing but part of
+	 * an item is left, or v->out is full.  At the end of the input (STREAM_LAST) what is left is an item, or a failure.  An item in error is answered with a
+	 * line that says so and ends nothing.  ST_NEEDS_WRITER: reserve is called, then the rest is offered again.  ST_PENDING: op->slow is new work, as of prepare; the
+	 * rest is offered again when it is done.  Any other failure (answer_fail) ends the stream:
+	 * the gate appends a last line {"error":"text"}, so v->out must end with a whole line.
+	 */
+	enum status (*chunk)(struct op *op, struct stream_visit *v);
+	/* reserve(op): on the writer, in its turn, as the handler of an OP_WRITE; makes room for more items, of what chunk needs.  A failure ends the stream.  NULL:
+	 * never needed. */
+	enum status (*reserve)(struct op *op);
+	/* end(state): the stream is over, or was refused, perhaps before handle was asked (the state is zeros then).  On the loop; once for each state.  NULL: nothing to do. */
+	void (*end)(void *state);
 };
 
 struct operation {
@@ -111,6 +146,8 @@ struct operation {
 	 * was under way when the store was closed is never seen.
 	 */
 	enum status (*prepare)(struct op *op);
+	/* How it goes on; OP_STREAM only. */
+	const struct stream_kind *stream;
 };
 #define OP_ROUNDS_MAX 4
 
@@ -155,6 +192,18 @@ struct engine {
 MUST_USE enum status engine_match(const struct engine *e, const struct path *path, unsigned first,
                                   enum verb verb, const struct operation **ret_op,
                                   struct span *args);
+
+/* engine_streams(e, path, first, verb): is the operation that engine_match would find an OP_STREAM? */
+bool engine_streams(const struct engine *e, const struct path *path, unsigned first,
+                    enum verb verb);
+
+/*
+ * stream_line(v, max, ret_line, ret_n, ret_whole, err): for chunks of lines: what stands at v->in + v->used, without its line end (LF or CR LF), which the last
+ * line may lack; *ret_whole is what v->used grows by when it is done.  ST_NOT_FOUND: nothing is left, or it has not come whole.  ST_LIMIT, with a text: it is longer than max,
+ * whether or not it has come whole.
+ */
+MUST_USE enum status stream_line(const struct stream_visit *v, size_t max, uint8_t **ret_line,
+                                 size_t *ret_n, size_t *ret_whole, struct err *err);
 
 /* The engines that operators can mount, each with its object; immutable, and outlives all that was given it. */
 struct engine_entry {

@@ -42,6 +42,22 @@ def test_a_new_operation_makes_the_page_stale_and_write_mends_it(copy):
     assert "| `SCAN` | `MOUNT/a/*` | kv-scan | scan and sudo | yes | unsealed | not audited | writer |\n" in page
 
 
+@pytest.mark.parametrize("rest", ["op, NULL, NULL, &kind", "op, NULL, .stream = &kind", "op, exists_op, prepare_op, &kind", "op, NULL, .prepare = prepare_op, .stream = &kind"])
+def test_a_stream_is_one_of_the_forms(copy, rest):
+    plant(copy, f'    {{"kv-move", VERB_WRITE, "move-stream/:to", OP_STREAM, 0, {rest}}},\n')
+    assert reference(copy, "--write").returncode == 0
+    assert "move-stream/:to` | kv-move |" in (copy / "docs/api.md").read_text()
+    assert "| loop, as a stream |\n" in (copy / "docs/api.md").read_text()
+
+
+@pytest.mark.parametrize("entry", ['"kv-move", VERB_WRITE, "a", OP_STREAM, 0, op, NULL', '"kv-move", VERB_READ, "a", OP_STREAM, 0, op, NULL, .stream = &kind',
+                                   '"kv-move", VERB_WRITE, "a", OP_WRITE, 0, op, NULL, .stream = &kind'])
+def test_a_stream_without_its_kind_is_no_operation(copy, entry):
+    plant(copy, f"    {{{entry}}},\n")
+    done = reference(copy, "--write")
+    assert done.returncode == 1 and "kv-move" in done.stderr
+
+
 def test_a_hand_made_change_in_the_tables_is_noticed(copy):
     page = copy / "docs/api.md"
     text = page.read_text()

@@ -29,6 +29,19 @@ static const struct operation operations[] = {
 };
 static const struct engine table = {"test", operations, sizeof operations / sizeof *operations};
 
+static const struct stream_kind lines = {.content_type = "application/x-ndjson", .item_max = 8};
+static const struct operation streaming_ops[] = {
+    {"plain", VERB_WRITE, "plain/:name", OP_WRITE, 0, handle, NULL},
+    {"first", VERB_WRITE, "both/fixed", OP_WRITE, 0, handle, NULL},
+    {"stream", VERB_WRITE, "flow/:name", OP_STREAM, 0, handle, NULL, .stream = &lines},
+    {"second", VERB_WRITE, "both/:name", OP_STREAM, 0, handle, NULL, .stream = &lines},
+    {"look", VERB_READ, "flow/:name", OP_READ, 0, handle, NULL},
+};
+static const struct engine streaming = {.type = "streaming",
+                                        .operations = streaming_ops,
+                                        .n_operations =
+                                            sizeof streaming_ops / sizeof *streaming_ops};
+
 static const struct operation everything_ops[] = {
     {"all", VERB_READ, "*", OP_READ, 0, handle, NULL},
 };
@@ -153,9 +166,103 @@ static void below_mounts_of_any_depth(void **state)
 	}
 }
 
+static bool streams(const char *text, enum verb verb)
+{
+	struct path path;
+
+	assert_int_equal(path_parse(span_str(text), &path, NULL), ST_OK);
+	return engine_streams(&streaming, &path, 1, verb);
+}
+
+/* As engine_match has it: the first that fits. */
+static void what_streams(void **state)
+{
+	(void)state;
+	assert_true(streams("m/flow/a", VERB_WRITE));
+	assert_true(streams("m/flow/a/", VERB_WRITE));
+	assert_true(streams("m/both/a", VERB_WRITE));
+	assert_false(streams("m/both/fixed", VERB_WRITE));
+	assert_false(streams("m/flow/a", VERB_READ));
+	assert_false(streams("m/flow/a", VERB_DELETE));
+	assert_false(streams("m/flow/a/b", VERB_WRITE));
+	assert_false(streams("m/flow", VERB_WRITE));
+	assert_false(streams("m/plain/a", VERB_WRITE));
+	assert_false(streams("m", VERB_WRITE));
+}
+
+/* text[used..) as a visit offers it. */
+static enum status line(const char *text, size_t used, enum stream_end end, struct span *ret,
+                        size_t *ret_whole)
+{
+	static uint8_t buf[64];
+	struct stream_visit v = {.in = buf, .n = strlen(text), .end = end, .used = used};
+	struct err err = {0};
+	uint8_t *p = NULL;
+	size_t n = 0, whole = 0;
+	enum status st;
+
+	memcpy(buf, text, v.n);
+	st = stream_line(&v, 8, &p, &n, &whole, &err);
+	assert_int_equal(err.text[0] != 0, st == ST_LIMIT);
+	assert_int_equal(p != NULL, st == ST_OK);
+	*ret = span_of(p, n);
+	*ret_whole = whole;
+	return st;
+}
+
+static void lines_are_found(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t used;
+		enum stream_end end;
+		enum status status;
+		const char *line;
+		size_t whole;
+	} cases[] = {
+	    {"a\nb\n", 0, STREAM_GOES_ON, ST_OK, "a", 2},
+	    {"a\nb\n", 2, STREAM_GOES_ON, ST_OK, "b", 2},
+	    {"a\nb\n", 4, STREAM_GOES_ON, ST_NOT_FOUND, "", 0},
+	    {"a\nb\n", 4, STREAM_LAST, ST_NOT_FOUND, "", 0},
+	    {"", 0, STREAM_LAST, ST_NOT_FOUND, "", 0},
+	    {"ab", 0, STREAM_GOES_ON, ST_NOT_FOUND, "", 0},
+	    {"ab", 0, STREAM_LAST, ST_OK, "ab", 2},
+	    {"\n", 0, STREAM_GOES_ON, ST_OK, "", 1},
+	    {"\r\n", 0, STREAM_GOES_ON, ST_OK, "", 2},
+	    {"a\r\nb", 0, STREAM_GOES_ON, ST_OK, "a", 3},
+	    {"a\rb\n", 0, STREAM_GOES_ON, ST_OK, "a\rb", 4},
+	    {"a\r", 0, STREAM_GOES_ON, ST_NOT_FOUND, "", 0},
+	    {"a\r", 0, STREAM_LAST, ST_OK, "a\r", 2},
+	    {"12345678\n", 0, STREAM_GOES_ON, ST_OK, "12345678", 9},
+	    {"12345678\r\n", 0, STREAM_GOES_ON, ST_OK, "12345678", 10},
+	    {"12345678\r", 0, STREAM_GOES_ON, ST_NOT_FOUND, "", 0},
+	    {"12345678\r", 0, STREAM_LAST, ST_LIMIT, "", 0},
+	    {"12345678", 0, STREAM_GOES_ON, ST_NOT_FOUND, "", 0},
+	    {"12345678", 0, STREAM_LAST, ST_OK, "12345678", 8},
+	    {"123456789\n", 0, STREAM_GOES_ON, ST_LIMIT, "", 0},
+	    {"123456789", 0, STREAM_GOES_ON, ST_LIMIT, "", 0},
+	    {"123456789", 0, STREAM_LAST, ST_LIMIT, "", 0},
+	    {"a\n123456789", 0, STREAM_GOES_ON, ST_OK, "a", 2},
+	    {"a\n123456789", 2, STREAM_GOES_ON, ST_LIMIT, "", 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct span found;
+		size_t whole;
+
+		assert_int_equal(line(cases[i].text, cases[i].used, cases[i].end, &found, &whole),
+		                 cases[i].status);
+		assert_true(span_eq_str(found, cases[i].line));
+		assert_int_equal(whole, cases[i].whole);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(what_streams),
+	    cmocka_unit_test(lines_are_found),
 	    cmocka_unit_test(what_is_meant),
 	    cmocka_unit_test(what_does_not_exist),
 	    cmocka_unit_test(other_verbs_are_told_apart_from_nothing),
