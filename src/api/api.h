@@ -52,7 +52,8 @@ struct exchange {
 	/* out; body is reset by http before each request */
 	unsigned status;
 	const char *content_type; /* NULL: no body */
-	struct builder body_first; /* a few bytes that stand before body_out: an envelope around data that is not copied */
+	struct builder
+	    body_first; /* a few bytes that stand before body_out: an envelope around data that is not copied */
 	struct builder body_out;
 	struct header extra
 	    [4]; /* further answer headers; values must live as long as the exchange's body_out or be constant */

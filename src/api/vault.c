@@ -23,6 +23,7 @@ struct vault_state {
 	struct json doc;
 	char path[PATH_MAX_LEN + 1];
 	struct builder query; /* decoded; made large enough before anything points into it */
+	bool understood;      /* path, query and verb are this exchange's already */
 };
 
 /* ---- answers ---- */
@@ -189,6 +190,7 @@ static void give_back(struct vault_state *s)
 	if (s->doc.cap > KEPT_VALUES)
 		json_free(&s->doc);
 	s->call.req.data = NULL;
+	s->understood = false;
 }
 
 /* Did all of it fit? */
@@ -435,34 +437,96 @@ static enum status parse_path(struct vault_state *s, struct span target, struct 
 	return st == ST_OK ? path_parse(text, &s->call.req.path, err) : st;
 }
 
+/* Path, query and verb; perhaps they were asked for before.  Else err has the text for an answer. */
+static enum status understand(struct vault_state *s, const struct exchange *x, struct err *err)
+{
+	struct request *r = &s->call.req;
+	enum status st;
+
+	if (s->understood)
+		return ST_OK;
+	if (x->target.n == strlen(PREFIX))
+		return err_set(err, ST_NO_ROUTE,
+		               "no handler for route \"\". route entry not found.");
+	st = parse_query(s, x->query);
+	if (st != ST_OK)
+		return err_set(err, st,
+		               st == ST_NOMEM
+		                   ? "out of memory"
+		                   : "the query is malformed, or has too many parameters");
+	st = verb_of(x->method, r, &r->verb, err);
+	if (st == ST_OK)
+		st = parse_path(s, x->target, err);
+	s->understood = st == ST_OK;
+	return st;
+}
+
+/* What curl says of its own accord is none of these. */
+static bool is_lines(struct span content_type)
+{
+	static const char *const types[] = {"application/x-ndjson", "application/json"};
+	const uint8_t *semicolon =
+	    content_type.n > 0 ? memchr(content_type.p, ';', content_type.n) : NULL;
+
+	if (semicolon != NULL)
+		content_type.n = (size_t)(semicolon - content_type.p);
+	while (content_type.n > 0 && content_type.p[content_type.n - 1] == ' ')
+		content_type.n--;
+	for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+		if (content_type.n == strlen(types[i]) &&
+		    strncasecmp((const char *)content_type.p, types[i], content_type.n) == 0)
+			return true;
+	return content_type.n == 0;
+}
+
+static const char *unmet_type(const struct exchange *x, enum verb verb)
+{
+	struct span type = exchange_header(x, "content-type");
+
+	if (verb == VERB_PATCH && !span_starts(type, span_str("application/merge-patch+json")))
+		return "PATCH requires Content-Type of application/merge-patch+json";
+	if (x->kind == EXCHANGE_STREAM && !is_lines(type))
+		return "a stream requires Content-Type of application/x-ndjson";
+	return NULL;
+}
+
+static void begun(struct gate_call *call)
+{
+	struct exchange *x = call->owner;
+	const struct stream_kind *kind = gate_stream_kind(call);
+
+	x->status = 200;
+	x->content_type = kind->content_type;
+	x->item_max =
+	    kind->item_max + 1; /* what is half of a line end may come before the other half */
+	x->begin(x);
+}
+
+static void resumed(struct gate_call *call)
+{
+	struct exchange *x = call->owner;
+
+	x->resume(x);
+}
+
 static void handle(struct api *api, struct exchange *x)
 {
-	struct vault_state *s = state_of(x);
+	struct vault_state *s = x->state;
 	struct err err = {0};
 	struct request *r;
 	const char *why;
 	unsigned status;
 	enum status st;
 
-	if (s == NULL) {
+	if (x->kind == EXCHANGE_WHOLE && (s == NULL || !s->understood))
+		s = state_of(x);
+	if (s == NULL || (x->kind == EXCHANGE_STREAM && !s->understood)) {
 		refuse(x, 503, "out of memory");
 		return;
 	}
 	r = &s->call.req;
-	if (x->target.n == strlen(PREFIX)) {
-		refuse(x, 404, "no handler for route \"\". route entry not found.");
-		return;
-	}
-	st = parse_query(s, x->query);
-	if (st != ST_OK) {
-		refuse(x, http_status(st),
-		       st == ST_NOMEM ? "out of memory"
-		                      : "the query is malformed, or has too many parameters");
-		return;
-	}
-	st = verb_of(x->method, r, &r->verb, &err);
-	if (st == ST_OK)
-		st = parse_path(s, x->target, &err);
+	st = understand(s, x, &err);
+	s->understood = false;
 	if (st != ST_OK) {
 		refuse(x, http_status(st), err_text(&err, st));
 		return;
@@ -472,9 +536,9 @@ static void handle(struct api *api, struct exchange *x)
 		refuse(x, status, why);
 		return;
 	}
-	if (r->verb == VERB_PATCH && !span_starts(exchange_header(x, "content-type"),
-	                                          span_str("application/merge-patch+json"))) {
-		refuse(x, 415, "PATCH requires Content-Type of application/merge-patch+json");
+	why = unmet_type(x, r->verb);
+	if (why != NULL) {
+		refuse(x, 415, why);
 		return;
 	}
 	st = parse_body(s, x, &err);
@@ -486,10 +550,55 @@ static void handle(struct api *api, struct exchange *x)
 	r->token = token_of(x);
 	r->remote = x->remote;
 	s->call.loop = x->loop;
+	s->call.body = x->kind == EXCHANGE_STREAM ? GATE_BODY_STREAM : GATE_BODY_WHOLE;
 	s->call.owner = x;
 	s->call.done = call_done;
+	s->call.begun = begun;
+	s->call.resumed = resumed;
 	gate_submit(api->gate, &s->call);
 }
 
-const struct dialect dialect_vault = {
-    .prefix = PREFIX, .handle = handle, .error = put_error, .forget = forget};
+/* ---- streams ---- */
+
+/* What cannot be understood is refused by handle; without memory at once, before the body might be taken for another one. */
+static enum exchange_kind streams(struct api *api, struct exchange *x)
+{
+	struct vault_state *s = state_of(x);
+	struct err err = {0};
+	enum status st = s != NULL ? understand(s, x, &err) : ST_NOMEM;
+
+	if (st == ST_NOMEM)
+		return EXCHANGE_STREAM;
+	if (st != ST_OK)
+		return EXCHANGE_WHOLE;
+	s->call.loop = x->loop;
+	return gate_streams(api->gate, &s->call) ? EXCHANGE_STREAM : EXCHANGE_WHOLE;
+}
+
+static enum stream_step stream(struct api *api, struct exchange *x, struct stream_visit *v)
+{
+	struct vault_state *s = x->state;
+	enum stream_step step = gate_stream(&s->call, v);
+
+	(void)api;
+	if (step == STREAM_OVER)
+		give_back(s);
+	return step;
+}
+
+static void abort_stream(struct api *api, struct exchange *x)
+{
+	struct vault_state *s = x->state;
+
+	(void)api;
+	gate_stream_abort(&s->call);
+	give_back(s);
+}
+
+const struct dialect dialect_vault = {.prefix = PREFIX,
+                                      .handle = handle,
+                                      .error = put_error,
+                                      .forget = forget,
+                                      .streams = streams,
+                                      .stream = stream,
+                                      .abort = abort_stream};

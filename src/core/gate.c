@@ -5,7 +5,7 @@
 
 /* ---- where a call runs ---- */
 
-static struct gate_place on_loop(struct gate *g, struct txn *t, const struct gate_loop *l)
+struct gate_place gate_on_loop(struct gate *g, struct txn *t, const struct gate_loop *l)
 {
 	return (struct gate_place){.gate = g,
 	                           .txn = t,
@@ -14,7 +14,7 @@ static struct gate_place on_loop(struct gate *g, struct txn *t, const struct gat
 	                           .threads = &l->threads};
 }
 
-static struct gate_place on_writer(struct gate *g, struct txn *t)
+struct gate_place gate_on_writer(struct gate *g, struct txn *t)
 {
 	return (struct gate_place){
 	    .gate = g, .txn = t, .world = world_core(txn_world(t)), .cache = g->writer_cache};
@@ -22,13 +22,14 @@ static struct gate_place on_writer(struct gate *g, struct txn *t)
 
 /* ---- audit and the way out ---- */
 
-static struct audit_subject subject_of(const struct gate_call *call, const struct token *who)
+struct audit_subject gate_subject(const struct gate_call *call)
 {
+	const struct token *who = &call->who;
 	struct audit_subject s = {.req = &call->req,
 	                          .operation = call->operation != NULL ? call->operation
 	                                                               : verb_name(call->req.verb)};
 
-	if (who != NULL && who->hash[0] != 0) {
+	if (who->hash[0] != 0) {
 		s.policies = who->policies;
 		s.n_policies = who->n_policies;
 		s.accessor = span_str(who->accessor);
@@ -68,7 +69,7 @@ static enum status audit_in(struct gate_call *call, const struct gate_place *at,
 	call->audited = true;
 	if (remember(call, p != NULL ? p->known : NULL, at->world) != ST_OK)
 		return answer_fail(&call->ans, ST_NOMEM, "no memory for the audit");
-	s = subject_of(call, &call->who);
+	s = gate_subject(call);
 	if (audit_request(call->gate->config.audit, call->salts, &s,
 	                  st == ST_OK ? NULL : err_text(&call->ans.err, st), &err) != ST_OK)
 		return answer_fail(&call->ans, ST_IO, "the request could not be audited: %s",
@@ -76,7 +77,7 @@ static enum status audit_in(struct gate_call *call, const struct gate_place *at,
 	return ST_OK;
 }
 
-static void count(struct gate_call *call)
+void gate_count(struct gate_call *call)
 {
 	struct gate_loop *l = call->loop->ctx;
 	enum gate_outcome o;
@@ -102,7 +103,8 @@ static bool must_answer(const struct gate_call *call)
 
 bool gate_changed(const struct gate_call *call)
 {
-	return call->ans.status == ST_OK && call->op != NULL && call->op->kind != OP_READ;
+	return call->ans.status == ST_OK && call->op != NULL && call->op->kind != OP_READ &&
+	       call->op->kind != OP_STREAM;
 }
 
 /* On the loop's thread: audit the answer, then give it to the dialect. */
@@ -111,8 +113,10 @@ static void complete(struct gate_call *call)
 	struct err err = {0};
 
 	gate_slow_end(call);
+	if (gate_stream_begins(call))
+		return;
 	if (call->audited) {
-		struct audit_subject s = subject_of(call, &call->who);
+		struct audit_subject s = gate_subject(call);
 		bool written = gate_changed(call);
 
 		if (audit_response(call->gate->config.audit, call->salts, &s, &call->ans, &err) !=
@@ -125,7 +129,7 @@ static void complete(struct gate_call *call)
 		}
 		gate_forget(call);
 	}
-	count(call);
+	gate_count(call);
 	call->done(call);
 }
 
@@ -147,8 +151,7 @@ static void complete_task(struct task *task)
 	complete(call_of_task(task));
 }
 
-/* What the caller is told when nothing can be done. */
-static const char *closed_text(enum status st, const struct err *err)
+const char *gate_closed_text(enum status st, const struct err *err)
 {
 	return st == ST_SEALED ? "Vault is sealed" : err_text(err, st);
 }
@@ -168,7 +171,7 @@ static void send_back(struct gate_call *call)
 /* ---- on the writer ---- */
 
 /* The last use of a token with limited uses ends it, with what depends on it. */
-static enum status end_token(const struct gate_place *at, const char *hash, struct err *err)
+enum status gate_end_token(const struct gate_place *at, const char *hash, struct err *err)
 {
 	struct core_world *w;
 	struct view tokens;
@@ -207,6 +210,14 @@ static enum status charge(const struct gate_place *at, const struct known *known
 	return st;
 }
 
+void gate_ran(const struct gate_pass *p, const struct gate_call *call)
+{
+	if (p->op.nudge)
+		upkeep_wake(call->gate->config.upkeep, p->mount, SCHED_NOW);
+	else if (call->ans.status == ST_OK && p->op.wake_ns != INT64_MAX)
+		upkeep_wake(call->gate->config.upkeep, p->mount, p->op.wake_ns);
+}
+
 static void run_handler(struct gate_pass *p, struct gate_call *call, struct txn *t)
 {
 	struct txn_mark mark;
@@ -217,10 +228,7 @@ static void run_handler(struct gate_pass *p, struct gate_call *call, struct txn 
 		txn_release(t, &mark);
 	else
 		txn_undo(t, &mark);
-	if (p->op.nudge)
-		upkeep_wake(call->gate->config.upkeep, p->mount, SCHED_NOW);
-	else if (call->ans.status == ST_OK && p->op.wake_ns != INT64_MAX)
-		upkeep_wake(call->gate->config.upkeep, p->mount, p->op.wake_ns);
+	gate_ran(p, call);
 }
 
 /*
@@ -230,7 +238,7 @@ static void run_handler(struct gate_pass *p, struct gate_call *call, struct txn 
 static enum status run_write(struct writer_job *job, struct txn *t, struct err *err)
 {
 	struct gate_call *call = call_of(job);
-	struct gate_place at = on_writer(call->gate, t);
+	struct gate_place at = gate_on_writer(call->gate, t);
 	char hash[TOKEN_HASH_LEN + 1] = "";
 	struct gate_pass p;
 	bool last;
@@ -252,14 +260,16 @@ static enum status run_write(struct writer_job *job, struct txn *t, struct err *
 		if (call->ans.status == ST_PENDING)
 			return ST_PENDING;
 	}
-	return last ? end_token(&at, hash, err) : ST_OK;
+	if (last && verdict == ST_OK && gate_stream_keeps(call, hash))
+		return ST_OK;
+	return last ? gate_end_token(&at, hash, err) : ST_OK;
 }
 
 /* The loop has refused it already; all that is left to do is to charge for it. */
 static enum status run_charge(struct writer_job *job, struct txn *t, struct err *err)
 {
 	struct gate_call *call = call_of(job);
-	struct gate_place at = on_writer(call->gate, t);
+	struct gate_place at = gate_on_writer(call->gate, t);
 	char hash[TOKEN_HASH_LEN + 1] = "";
 	const struct known *known = NULL;
 	bool last;
@@ -273,7 +283,7 @@ static enum status run_charge(struct writer_job *job, struct txn *t, struct err 
 	if (!last)
 		return ST_OK;
 	memcpy(hash, known->token.hash, sizeof hash);
-	return end_token(&at, hash, err);
+	return gate_end_token(&at, hash, err);
 }
 
 /* Alone on the writer: what has no transaction. */
@@ -308,7 +318,7 @@ static void job_done(struct writer_job *job, enum status st, const struct err *e
 	}
 	if (st != ST_OK) {
 		answer_reset(&call->ans);
-		answer_fail(&call->ans, st, "%s", closed_text(st, err));
+		answer_fail(&call->ans, st, "%s", gate_closed_text(st, err));
 	} else if (call->stage == GATE_CHECK && call->ans.status == ST_OK) {
 		submit(call, GATE_CONTROL);
 		return;
@@ -425,11 +435,11 @@ static void worked_task(struct task *task)
 
 	answer_reset(&call->ans);
 	if (st != ST_OK) {
-		answer_fail(&call->ans, st, "%s", closed_text(st, &err));
+		answer_fail(&call->ans, st, "%s", gate_closed_text(st, &err));
 		complete(call);
 		return;
 	}
-	at = on_loop(call->gate, t, l);
+	at = gate_on_loop(call->gate, t, l);
 	st = gate_authorize(&p, &at, call);
 	if (st == ST_OK)
 		carry_on(&p, call);
@@ -456,7 +466,7 @@ static void submit_closed(struct gate *g, struct gate_call *call, enum status wh
 		                  op.arg);
 	if (call->op == NULL || (call->op->flags & OP_ANY_STATE) == 0) {
 		call->op = NULL;
-		st = answer_fail(&call->ans, why, "%s", closed_text(why, err));
+		st = answer_fail(&call->ans, why, "%s", gate_closed_text(why, err));
 	} else if (st != ST_OK) {
 		st = answer_fail(&call->ans, ST_UNSUPPORTED, "unsupported operation");
 	}
@@ -485,6 +495,7 @@ void gate_submit(struct gate *g, struct gate_call *call)
 	call->gate = g;
 	call->salts = NULL;
 	call->audited = false;
+	call->stream = NULL;
 	call->who.memory = NULL;
 	call->who.hash[0] = 0;
 	call->mount_path[0] = 0;
@@ -495,7 +506,7 @@ void gate_submit(struct gate *g, struct gate_call *call)
 		submit_closed(g, call, st, &err);
 		return;
 	}
-	at = on_loop(g, t, l);
+	at = gate_on_loop(g, t, l);
 	st = gate_authorize(&p, &at, call);
 	if (audit_in(call, &at, &p, st) != ST_OK)
 		complete(call);
@@ -558,6 +569,7 @@ void gate_free(struct gate **g)
 
 void gate_closed(struct gate *g)
 {
+	atomic_fetch_add_explicit(&g->closings, 1, memory_order_relaxed);
 	token_cache_drop(g->writer_cache);
 	upkeep_closed(g->config.upkeep);
 }
@@ -586,6 +598,28 @@ fail:
 	return st;
 }
 
+static void stream_metrics(const struct gate *g, struct metrics_out *out)
+{
+	uint64_t open = 0, begun = 0, items = 0, failed = 0;
+
+	for (size_t i = 0; i < GATE_LOOPS_MAX; i++) {
+		struct gate_loop *l = g->loops[i];
+
+		if (l == NULL)
+			continue;
+		open += atomic_load_explicit(&l->streams.open, memory_order_relaxed);
+		begun += atomic_load_explicit(&l->streams.begun, memory_order_relaxed);
+		items += atomic_load_explicit(&l->streams.items, memory_order_relaxed);
+		failed += atomic_load_explicit(&l->streams.failed, memory_order_relaxed);
+	}
+	metric_put(out, METRIC_GAUGE, "keyturn_streams", "streams under way", open);
+	metric_put(out, METRIC_COUNTER, "keyturn_streams_total", "streams begun", begun);
+	metric_put(out, METRIC_COUNTER, "keyturn_stream_items_total", "items of streams done",
+	           items);
+	metric_put(out, METRIC_COUNTER, "keyturn_stream_items_failed_total",
+	           "items of streams answered with an error", failed);
+}
+
 void gate_metrics(void *gate, struct metrics_out *out)
 {
 	static const char *const names[OUT_COUNT] = {
@@ -607,4 +641,5 @@ void gate_metrics(void *gate, struct metrics_out *out)
 				                            memory_order_relaxed);
 		metric_put(out, METRIC_COUNTER, names[o], help[o], sum);
 	}
+	stream_metrics(g, out);
 }

@@ -13,6 +13,9 @@
  *
  * A request of a token with limited uses goes to the writer in any case, to be charged, also when it is refused.
  *
+ * OP_STREAM is opened like OP_READ, and charged one use; where the others are done it has begun: begun, then gate_stream for each piece of its body, to
+ * the end (gate_stream.c).
+ *
  * Verdicts come from the token's policies today; a second source (membership of vaults) has its place beside them in gate_authorize.c.
  */
 #ifndef CORE_GATE_H
@@ -32,13 +35,20 @@
 
 struct gate;
 
-/* One request on its way.  The dialect owns it, fills in loop, done and req (but its id and time, which the gate gives), and leaves it alone until done was called. */
+enum gate_body { GATE_BODY_WHOLE, GATE_BODY_STREAM };
+
+/* One request on its way.  The dialect owns it, fills in loop, body, done, begun, resumed and req (but its id and time, which the gate gives), and leaves it alone until done was called. */
 struct gate_call {
 	struct request req;
 	struct answer ans;
 	struct loop *loop;
+	/* GATE_BODY_STREAM, as gate_streams said: req.data is NULL, the body comes by gate_stream. */
+	enum gate_body body;
 	/* done(call): on the loop's thread, exactly once; ans is complete. */
 	void (*done)(struct gate_call *call);
+	/* For GATE_BODY_STREAM.  begun(call): instead of done.  resumed(call): after STREAM_PAUSE; both on the loop's thread, never from within gate_stream. */
+	void (*begun)(struct gate_call *call);
+	void (*resumed)(struct gate_call *call);
 	void *owner;
 
 	/* the gate's */
@@ -64,6 +74,7 @@ struct gate_call {
 		struct gate_call *next,
 		    **at; /* the loop's list of those that have work; at is NULL: not in it */
 	} slow;
+	struct gate_stream *stream;
 	enum gate_stage { GATE_WRITE, GATE_CHARGE, GATE_CHECK, GATE_CONTROL } stage;
 };
 
@@ -93,6 +104,22 @@ MUST_USE enum status gate_join(struct gate *g, struct loop *loop, struct err *er
 
 /* gate_submit(g, call): on call->loop's thread.  Never fails: what cannot be done is answered. */
 void gate_submit(struct gate *g, struct gate_call *call);
+
+/*
+ * gate_streams(g, call): on call->loop's thread, before gate_submit; call needs loop, req.verb and req.path.  Is what stands there a stream?  Says nothing about
+ * rights.  While the store is closed: might it be one, for all that could be mounted?
+ */
+bool gate_streams(struct gate *g, const struct gate_call *call);
+
+/* gate_stream_kind(call): of a stream that has begun. */
+const struct stream_kind *gate_stream_kind(const struct gate_call *call);
+/*
+ * gate_stream(call, v): after begun, on the loop's thread: authorizes anew, and lets the operation do its part.  STREAM_OVER: the stream is at its end, audited, and
+ * the call is done with; a last line says why when it is not a good end.  STREAM_PAUSE: resumed follows.
+ * gate_stream_abort(call): it will not be visited any more; audited; the call is done with.  Not during a pause.
+ */
+MUST_USE enum stream_step gate_stream(struct gate_call *call, struct stream_visit *v);
+void gate_stream_abort(struct gate_call *call);
 
 /* gate_changed(call): in done: what was asked for changes something, and was carried out. */
 bool gate_changed(const struct gate_call *call);

@@ -159,5 +159,5 @@ enum status gate_authorize(struct gate_pass *p, const struct gate_place *at, str
 		return answer_fail(&call->ans, match, "unsupported path");
 	if (match != ST_OK)
 		return answer_fail(&call->ans, match, "unsupported operation");
-	return ST_OK;
+	return gate_stream_admit(p, call);
 }

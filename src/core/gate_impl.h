@@ -29,12 +29,16 @@ struct gate_loop {
 	struct gate_call *slow;                    /* the calls that have slow work */
 	struct gate_nudge nudges[GATE_NUDGES + 1]; /* the last one is for all mounts */
 	_Atomic uint64_t outcomes[OUT_COUNT];
+	struct gate_streams {
+		_Atomic uint64_t open, begun, items, failed;
+	} streams;
 };
 
 struct gate {
 	struct gate_config config;
 	struct token_cache *writer_cache; /* the writer's thread only */
 	struct gate_loop *loops[GATE_LOOPS_MAX];
+	_Atomic unsigned closings; /* so often the store was closed */
 };
 
 /* A thread's means for one call. */
@@ -67,6 +71,10 @@ MUST_USE enum status gate_authorize(struct gate_pass *p, const struct gate_place
 /* gate_handle(p, call): the handler, with the work that was done for it; keeps what it leaves.  gate_prepare: the same of prepare. */
 MUST_USE enum status gate_handle(struct gate_pass *p, struct gate_call *call);
 MUST_USE enum status gate_prepare(struct gate_pass *p, struct gate_call *call);
+/* gate_slow_give(p, call): what was done for this operation, into op.  gate_slow_take(p, call, st): after it ran: keeps what it leaves; st, or ST_BUSY when there
+ * were rounds enough. */
+void gate_slow_give(struct gate_pass *p, const struct gate_call *call);
+MUST_USE enum status gate_slow_take(struct gate_pass *p, struct gate_call *call, enum status st);
 
 /*
  * gate_slow_begin(call, done): on the call's loop: let the pool do its work; done runs on the loop then.  ST_BUSY, with the answer filled in: the pool is full, or
@@ -76,6 +84,29 @@ MUST_USE enum status gate_prepare(struct gate_pass *p, struct gate_call *call);
 MUST_USE enum status gate_slow_begin(struct gate_call *call, void (*done)(struct task *));
 void gate_slow_end(struct gate_call *call);
 void gate_slow_drop(struct gate_loop *l);
+
+/* gate_on_loop(g, t, l), gate_on_writer(g, t): the means of the one thread and of the other. */
+struct gate_place gate_on_loop(struct gate *g, struct txn *t, const struct gate_loop *l);
+struct gate_place gate_on_writer(struct gate *g, struct txn *t);
+/* gate_subject(call): for the audit.  gate_count(call): what became of it, for the metrics. */
+struct audit_subject gate_subject(const struct gate_call *call);
+void gate_count(struct gate_call *call);
+/* gate_closed_text(st, err): what the caller is told when there is no transaction. */
+const char *gate_closed_text(enum status st, const struct err *err);
+/* gate_end_token(at, hash, err): on the writer: the token had its last use; with what depends on it. */
+MUST_USE enum status gate_end_token(const struct gate_place *at, const char *hash, struct err *err);
+/* gate_ran(p, call): on the writer, after a handler: what it wanted of the upkeep. */
+void gate_ran(const struct gate_pass *p, const struct gate_call *call);
+
+/*
+ * gate_stream_admit(p, call): the last word of gate_authorize: body and operation must go together, and a stream goes on only where it began.  Makes the stream, at the
+ * first time; gives the handler its state.
+ * gate_stream_keeps(call, hash): on the writer: the token's last use opened this stream, at whose end the token ends; false: now.
+ * gate_stream_begins(call): the call is complete, and a stream that begins with that: begun was called.  Else the stream, if there is one, is gone.
+ */
+MUST_USE enum status gate_stream_admit(struct gate_pass *p, struct gate_call *call);
+bool gate_stream_keeps(struct gate_call *call, const char *hash);
+bool gate_stream_begins(struct gate_call *call);
 
 /* gate_nudge(l, w, m): on the loop's thread: let the writer tick the mount soon. */
 void gate_nudge(struct gate_loop *l, struct writer *w, const struct mount *m);

@@ -25,29 +25,40 @@ static bool fits(const struct gate_call *call, const struct gate_pass *p)
 	       strcmp(call->slow.mount, p->mount->uuid) == 0;
 }
 
-static enum status run(struct gate_pass *p, struct gate_call *call,
-                       enum status (*fn)(struct op *op))
+void gate_slow_give(struct gate_pass *p, const struct gate_call *call)
 {
-	unsigned n_query = call->req.n_query;
-	struct slow *given = fits(call, p) ? call->slow.work : NULL;
-	enum status st;
+	p->op.slow = fits(call, p) ? call->slow.work : NULL;
+}
 
-	p->op.slow = given;
-	if (p->bound)
-		call->req.n_query = 0;
-	st = fn(&p->op);
-	call->req.n_query = n_query; /* the audit tells what was sent */
-	if (p->op.slow != given) {
+enum status gate_slow_take(struct gate_pass *p, struct gate_call *call, enum status st)
+{
+	bool is_new = p->op.slow != (fits(call, p) ? call->slow.work : NULL);
+
+	if (is_new) {
 		free_work(call);
 		call->slow.work = p->op.slow;
 		call->slow.op = call->op;
 		memcpy(call->slow.mount, p->mount->uuid, sizeof call->slow.mount);
 	}
-	MUST(st != ST_PENDING || (call->slow.work != NULL && p->op.slow != given));
+	MUST(st != ST_PENDING || (call->slow.work != NULL && is_new));
 	if (st == ST_PENDING && call->slow.rounds == OP_ROUNDS_MAX)
 		return answer_fail(&call->ans, ST_BUSY,
 		                   "the state changes too fast for this: try again later");
 	return st;
+}
+
+static enum status run(struct gate_pass *p, struct gate_call *call,
+                       enum status (*fn)(struct op *op))
+{
+	unsigned n_query = call->req.n_query;
+	enum status st;
+
+	gate_slow_give(p, call);
+	if (p->bound)
+		call->req.n_query = 0;
+	st = fn(&p->op);
+	call->req.n_query = n_query; /* the audit tells what was sent */
+	return gate_slow_take(p, call, st);
 }
 
 enum status gate_handle(struct gate_pass *p, struct gate_call *call)

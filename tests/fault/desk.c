@@ -50,7 +50,7 @@ struct desk {
 	struct task *first, **last;
 	/* the connection */
 	struct exchange x;
-	bool finished;
+	bool finished, begun, resumed;
 	struct header headers[1];
 	uint8_t sent[BODY_MAX];
 	char body[BODY_MAX];
@@ -347,6 +347,59 @@ static void finish(struct exchange *x)
 	d->finished = true;
 }
 
+static struct desk *desk_of(struct exchange *x)
+{
+	return (struct desk *)(void *)((char *)x - offsetof(struct desk, x));
+}
+
+static void begin(struct exchange *x)
+{
+	assert_false(desk_of(x)->begun);
+	desk_of(x)->begun = true;
+}
+
+static void resume(struct exchange *x)
+{
+	assert_false(desk_of(x)->resumed);
+	desk_of(x)->resumed = true;
+}
+
+/* The body from *at to n is there to be used; true: the stream is over. */
+static bool visit(struct desk *d, struct builder *out, size_t *at, size_t n, enum stream_end last)
+{
+	struct stream_visit v = {
+	    .in = d->sent + *at, .n = n - *at, .end = last, .out = out, .out_full = out->cap / 2};
+	enum stream_step step = api_stream(d->api, &d->x, &v);
+
+	*at += v.used;
+	d->loop.turn_end(d->loop.ctx);
+	if (step == STREAM_PAUSE) {
+		while (!d->resumed)
+			turn(d);
+		d->resumed = false;
+		return visit(d, out, at, n, last);
+	}
+	assert_int_not_equal(step, STREAM_FULL);
+	return step == STREAM_OVER;
+}
+
+/* Through the whole body. */
+static void stream(struct desk *d, size_t n)
+{
+	struct exchange *x = &d->x;
+	struct builder out;
+	size_t at = 0;
+
+	builder_init_fixed(&out, d->body, sizeof d->body - 1);
+	if (!visit(d, &out, &at, n / 2, STREAM_GOES_ON))
+		assert_true(visit(d, &out, &at, n, STREAM_LAST));
+	d->body[out.n] = 0;
+	if (builder_status(&out) != ST_OK)
+		x->status = 503;
+	else if (strstr(d->body, "{\"error\":") != NULL)
+		x->status = 500;
+}
+
 static void take_answer(struct desk *d)
 {
 	struct exchange *x = &d->x;
@@ -356,9 +409,8 @@ static void take_answer(struct desk *d)
 	assert_true(x->content_type == NULL || (builder_status(&x->body_out) == ST_OK &&
 	                                        builder_status(&x->body_first) == ST_OK));
 	assert_int_equal(span_cstr(builder_span(&x->body_first), d->body, sizeof d->body), ST_OK);
-	assert_int_equal(span_cstr(body, d->body + x->body_first.n,
-	                           sizeof d->body - x->body_first.n),
-	                 ST_OK);
+	assert_int_equal(
+	    span_cstr(body, d->body + x->body_first.n, sizeof d->body - x->body_first.n), ST_OK);
 }
 
 unsigned desk_ask(struct desk *d, enum http_method method, const char *target, const char *token,
@@ -367,7 +419,8 @@ unsigned desk_ask(struct desk *d, enum http_method method, const char *target, c
 	struct exchange *x = &d->x;
 	const char *query = strchr(target, '?');
 
-	*x = (struct exchange){.method = method, .loop = &d->loop, .finish = finish};
+	*x = (struct exchange){
+	    .method = method, .loop = &d->loop, .finish = finish, .begin = begin, .resume = resume};
 	x->target = query == NULL ? span_str(target) : span_of(target, (size_t)(query - target));
 	x->query = query == NULL ? span_of(NULL, 0) : span_str(query + 1);
 	x->remote = span_str("127.0.0.1:5555");
@@ -382,12 +435,21 @@ unsigned desk_ask(struct desk *d, enum http_method method, const char *target, c
 		memcpy(d->sent, body, x->n_body);
 		x->body = d->sent;
 	}
-	d->finished = false;
+	size_t n_stream = x->n_body;
+
+	d->finished = d->begun = d->resumed = false;
+	if (x->method == HTTP_POST || x->method == HTTP_PUT) /* as http asks */
+		x->kind = api_streams(d->api, x);
+	if (x->kind == EXCHANGE_STREAM)
+		x->n_body = 0;
 	api_handle(d->api, x);
-	while (!d->finished)
+	while (!d->finished && !d->begun)
 		turn(d);
 	d->loop.turn_end(d->loop.ctx);
-	take_answer(d);
+	if (d->begun)
+		stream(d, n_stream);
+	else
+		take_answer(d);
 	api_forget(d->api, x);
 	builder_free(&x->body_first);
 	builder_free(&x->body_out);

@@ -24,6 +24,7 @@ void desk_restart(struct desk *d);
 
 /*
  * desk_ask(d, method, target, token, body): one request on a connection of its own, waited for; the HTTP status.  token: NULL: none; body: JSON or NULL.
+ * Where what it asks for is a stream, the body goes there in two pieces; then the status is 200 unless a line says "error", or the client was cut off (503).
  * desk_body(d): the text of its answer.  desk_member(d, path, buf, cap): a string of it, "data/id"; fails the test when there is none.
  */
 unsigned desk_ask(struct desk *d, enum http_method method, const char *target, const char *token,

@@ -431,6 +431,18 @@ static bool ticked(struct desk *d, unsigned n)
 	return found(d, target_of("/v1/toy/done/#", n));
 }
 
+static const char lines[] = "one\ntwo\nthree\nfour\n";
+
+static unsigned streamed(struct desk *d, unsigned n)
+{
+	return desk_ask(d, HTTP_POST, target_of("/v1/toy/stream/#", n), desk_root(d), lines);
+}
+
+static unsigned streamed_limited(struct desk *d, unsigned n)
+{
+	return desk_ask(d, HTTP_POST, target_of("/v1/toy/stream/#", n), token_id("u", n), lines);
+}
+
 static bool used_up(struct desk *d, unsigned n)
 {
 	return !alive(d, token_id("u", n));
@@ -445,6 +457,7 @@ struct subject {
 };
 #define VARIES 1u /* two answers need not be of one length */
 #define ENDS   2u /* when it fails, the gate may have recorded the token's last use */
+#define STAYS  4u /* when it fails, what it did on the way stays */
 
 static const struct subject subjects[] = {
     {"health", NULL, health, NULL, 0},
@@ -491,6 +504,9 @@ static const struct subject subjects[] = {
     {"slow, found late", NULL, late, worked, 0},
     {"slow with uses", limited_often, slow_limited, worked, 0},
     {"wake", NULL, wake, ticked, 0},
+    {"stream", NULL, streamed, worked, STAYS},
+    {"stream with uses", limited_often, streamed_limited, worked, STAYS},
+    {"stream, the last use", limited_once, streamed_limited, used_up, ENDS},
 };
 
 /* ---- one try ---- */
@@ -577,7 +593,7 @@ static void judge(struct trial *t, const struct builder *before, struct builder 
 	}
 	if (t->failures == 0)
 		complain(t, "fails with nothing missing");
-	if ((t->op->flags & ENDS) != 0)
+	if ((t->op->flags & (ENDS | STAYS)) != 0)
 		return;
 	desk_dump(t->desk, now);
 	compare(t, before, now, "changed something");

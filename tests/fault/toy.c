@@ -53,6 +53,69 @@ static enum status work_op(struct op *op)
 	return op->ans->status = view_put(&slow, op->arg[0], span_str(w->text), &op->ans->err);
 }
 
+/* ---- streams ---- */
+
+struct toy_stream {
+	unsigned lines;
+	bool reserved;
+};
+
+static enum status stream_op(struct op *op)
+{
+	(void)op;
+	return ST_OK;
+}
+
+/* What a line needs before it is done. */
+static enum status needs(struct op *op, const struct toy_stream *s)
+{
+	const struct toy_work *w = (const struct toy_work *)(const void *)op->slow;
+
+	if (s->lines == 0 && w == NULL)
+		return prepare(op);
+	if (s->lines == 0 && w->text == NULL)
+		return answer_fail(op->ans, ST_NOMEM, "no memory while at work");
+	return s->lines == 1 && !s->reserved ? ST_NEEDS_WRITER : ST_OK;
+}
+
+static enum status chunk(struct op *op, struct stream_visit *v)
+{
+	struct toy_stream *s = op->stream_state;
+	size_t n, whole;
+	uint8_t *line;
+	enum status st;
+
+	while ((st = stream_line(v, 100, &line, &n, &whole, &op->ans->err)) == ST_OK) {
+		st = needs(op, s);
+		if (st != ST_OK)
+			return st;
+		builder_add(v->out, span_of(line, n));
+		builder_u8(v->out, '\n');
+		v->used += whole;
+		s->lines++;
+		op->stream_totals->items++;
+	}
+	return st == ST_NOT_FOUND ? ST_OK : st;
+}
+
+static enum status reserve(struct op *op)
+{
+	struct toy_stream *s = op->stream_state;
+	struct view slow;
+	enum status st;
+
+	view_below(&slow, &op->view, span_str("slow/"));
+	st = view_put(&slow, op->arg[0], span_str("reserved"), &op->ans->err);
+	s->reserved = st == ST_OK;
+	return st;
+}
+
+static const struct stream_kind stream = {.content_type = "application/x-ndjson",
+                                          .state_n = sizeof(struct toy_stream),
+                                          .item_max = 100,
+                                          .chunk = chunk,
+                                          .reserve = reserve};
+
 /* ---- ticks ---- */
 
 /* A task for the next tick, which comes now. */
@@ -134,6 +197,7 @@ static const struct operation operations[] = {
     {"slow", VERB_WRITE, "slow/:name", OP_WRITE, 0, work_op, NULL, prepare},
     {"late", VERB_WRITE, "late/:name", OP_WRITE, 0, work_op, NULL, NULL},
     {"slow-read", VERB_READ, "slow/:name", OP_READ, 0, slow_read_op, NULL, NULL},
+    {"stream", VERB_WRITE, "stream/:name", OP_STREAM, 0, stream_op, NULL, NULL, &stream},
     {"wake", VERB_WRITE, "wake/:name", OP_WRITE, 0, wake_op, NULL, NULL},
     {"done-read", VERB_READ, "done/:name", OP_READ, 0, done_read_op, NULL, NULL},
 };
