@@ -488,7 +488,7 @@ def test_who_never_sends_is_cut_off(new_toy):
             with pytest.raises(EOFError):
                 while True:
                     assert c.chunk() != b""
-        assert counts(toy)["aborted"] == n
+        wait_for(lambda n=n: counts(toy)["aborted"] == n)
     settled(toy.stop())
 
 
