@@ -18,6 +18,7 @@
 #include "api/api.h"
 #include "base/log.h"
 #include "config.h"
+#include "core/floor.h"
 #include "core/gate.h"
 #include "core/sys.h"
 #include "crypto/aead.h"
@@ -37,6 +38,7 @@
 /* ---- everything there is ---- */
 
 struct daemon {
+	struct floor floor; /* first member: what the writer's hooks are given */
 	struct options options;
 	struct config *config;
 	struct storage *storage;
@@ -66,64 +68,7 @@ static int64_t seconds(int64_t ns)
 	return ns / NS_PER_S;
 }
 
-/* ---- the writer's hooks ---- */
-
-static void rotated(void *ctx, const struct rotation_event *e)
-{
-	struct daemon *d = ctx;
-
-	sys_rotated(d->sys, e);
-}
-
-static void noted(void *ctx, struct span text)
-{
-	struct daemon *d = ctx;
-
-	sys_noted(d->sys, text);
-}
-
-static int64_t due_at(void *ctx)
-{
-	struct daemon *d = ctx;
-
-	return sched_due_at(d->sched);
-}
-
-static enum status due(void *ctx, struct txn *t, int64_t now_ns, struct err *err)
-{
-	struct daemon *d = ctx;
-
-	return sched_run(d->sched, t, now_ns, err);
-}
-
-static void due_lost(void *ctx)
-{
-	struct daemon *d = ctx;
-
-	sched_lost(d->sched);
-}
-
-static void stopped(void *ctx)
-{
-	struct daemon *d = ctx;
-
-	gate_stopped(d->gate);
-}
-
-static enum status closing(void *ctx, struct txn *t, struct err *err)
-{
-	struct daemon *d = ctx;
-
-	return upkeep_closing(d->upkeep, t, err);
-}
-
-static void closed(void *ctx)
-{
-	struct daemon *d = ctx;
-
-	sys_closed(d->sys);
-	gate_closed(d->gate);
-}
+/* ---- what tests count with ---- */
 
 static void term_made(void *ctx, uint32_t term)
 {
@@ -289,26 +234,21 @@ static enum status open_store(struct daemon *d, struct err *err)
 
 static enum status build_barrier(struct daemon *d, struct err *err)
 {
-	const struct writer_config wc = {
+	struct writer_config wc = {
 	    .readers = d->readers,
 	    .storage = d->storage,
 	    .slots = d->slots,
 	    .clock = &clock_system,
 	    .random = &random_system,
-	    .hooks = {.ctx = d,
-	              .rotated = rotated,
-	              .due_at = due_at,
-	              .due = due,
-	              .due_lost = due_lost,
-	              .noted = noted,
-	              .stopped = stopped,
-	              .closing = closing,
-	              .closed = closed,
-	              .term_made = d->hooks != NULL ? term_made : NULL,
-	              .encrypted = d->hooks != NULL ? encrypted : NULL},
+	    .hooks = floor_hooks(&d->floor),
 	};
-	enum status st = writer_new(&wc, &d->writer, err);
+	enum status st;
 
+	if (d->hooks != NULL) {
+		wc.hooks.term_made = term_made;
+		wc.hooks.encrypted = encrypted;
+	}
+	st = writer_new(&wc, &d->writer, err);
 	return st == ST_OK ? seal_new(d->writer, &random_system, &d->seal, err) : st;
 }
 
@@ -399,6 +339,8 @@ static enum status build_core(struct daemon *d, struct err *err)
 	    .max_lease_ttl_s = sc.max_lease_ttl_s,
 	};
 	st = gate_new(&gc, &d->gate, err);
+	d->floor =
+	    (struct floor){.sched = d->sched, .upkeep = d->upkeep, .sys = d->sys, .gate = d->gate};
 	if (st == ST_OK && api_new(d->gate, &d->api) != ST_OK)
 		st = err_set(err, ST_NOMEM, "out of memory");
 	return st;

@@ -11,6 +11,7 @@
 
 #include "barrier/record.h"
 #include "base/log.h"
+#include "core/floor.h"
 #include "core/gate.h"
 #include "core/sys.h"
 #include "crypto/aead.h"
@@ -42,6 +43,7 @@ struct desk {
 	struct metrics *metrics;
 	struct sys *sys;
 	struct gate *gate;
+	struct floor floor;
 	struct api *api;
 	/* the loop: what other threads post waits here */
 	struct loop loop;
@@ -108,65 +110,6 @@ static void turn(struct desk *d)
 	}
 }
 
-/* ---- the writer's hooks, as the server connects them ---- */
-
-static void on_rotated(void *ctx, const struct rotation_event *e)
-{
-	struct desk *d = ctx;
-
-	sys_rotated(d->sys, e);
-}
-
-static void on_noted(void *ctx, struct span text)
-{
-	struct desk *d = ctx;
-
-	sys_noted(d->sys, text);
-}
-
-static int64_t on_due_at(void *ctx)
-{
-	struct desk *d = ctx;
-
-	return sched_due_at(d->sched);
-}
-
-static enum status on_due(void *ctx, struct txn *t, int64_t now_ns, struct err *err)
-{
-	struct desk *d = ctx;
-
-	return sched_run(d->sched, t, now_ns, err);
-}
-
-static void on_due_lost(void *ctx)
-{
-	struct desk *d = ctx;
-
-	sched_lost(d->sched);
-}
-
-static void on_stopped(void *ctx)
-{
-	struct desk *d = ctx;
-
-	gate_stopped(d->gate);
-}
-
-static enum status on_closing(void *ctx, struct txn *t, struct err *err)
-{
-	struct desk *d = ctx;
-
-	return upkeep_closing(d->upkeep, t, err);
-}
-
-static void on_closed(void *ctx)
-{
-	struct desk *d = ctx;
-
-	sys_closed(d->sys);
-	gate_closed(d->gate);
-}
-
 /* ---- life ---- */
 
 static void start_barrier(struct desk *d)
@@ -177,15 +120,7 @@ static void start_barrier(struct desk *d)
 	                                 .slots = d->slots,
 	                                 .clock = &d->clock.clock,
 	                                 .random = &random_system,
-	                                 .hooks = {.ctx = d,
-	                                           .rotated = on_rotated,
-	                                           .due_at = on_due_at,
-	                                           .due = on_due,
-	                                           .due_lost = on_due_lost,
-	                                           .noted = on_noted,
-	                                           .stopped = on_stopped,
-	                                           .closing = on_closing,
-	                                           .closed = on_closed}};
+	                                 .hooks = floor_hooks(&d->floor)};
 	assert_int_equal(writer_new(&wc, &d->writer, NULL), ST_OK);
 	assert_int_equal(seal_new(d->writer, &random_system, &d->seal, NULL), ST_OK);
 }
@@ -232,6 +167,8 @@ static void start_core(struct desk *d)
 	                               .default_lease_ttl_s = TTL_S,
 	                               .max_lease_ttl_s = TTL_S};
 	assert_int_equal(gate_new(&gc, &d->gate, NULL), ST_OK);
+	d->floor =
+	    (struct floor){.sched = d->sched, .upkeep = d->upkeep, .sys = d->sys, .gate = d->gate};
 	metrics_add(d->metrics, gate_metrics, d->gate);
 	assert_int_equal(api_new(d->gate, &d->api), ST_OK);
 }

@@ -116,65 +116,6 @@ static void signal_await(struct signal *s)
 	pthread_mutex_unlock(&s->lock);
 }
 
-/* ---- the writer's hooks ---- */
-
-static void on_rotated(void *ctx, const struct rotation_event *e)
-{
-	struct house *h = ctx;
-
-	sys_rotated(h->sys, e);
-}
-
-static void on_noted(void *ctx, struct span text)
-{
-	struct house *h = ctx;
-
-	sys_noted(h->sys, text);
-}
-
-static int64_t on_due_at(void *ctx)
-{
-	struct house *h = ctx;
-
-	return sched_due_at(h->sched);
-}
-
-static enum status on_due(void *ctx, struct txn *t, int64_t now_ns, struct err *err)
-{
-	struct house *h = ctx;
-
-	return sched_run(h->sched, t, now_ns, err);
-}
-
-static void on_due_lost(void *ctx)
-{
-	struct house *h = ctx;
-
-	sched_lost(h->sched);
-}
-
-static void on_stopped(void *ctx)
-{
-	struct house *h = ctx;
-
-	gate_stopped(h->gate);
-}
-
-static enum status on_closing(void *ctx, struct txn *t, struct err *err)
-{
-	struct house *h = ctx;
-
-	return upkeep_closing(h->upkeep, t, err);
-}
-
-static void on_closed(void *ctx)
-{
-	struct house *h = ctx;
-
-	sys_closed(h->sys);
-	gate_closed(h->gate);
-}
-
 /* ---- life ---- */
 
 static void build_store(struct house *h)
@@ -189,15 +130,7 @@ static void build_store(struct house *h)
 	                                 .slots = h->slots,
 	                                 .clock = &h->clock.clock,
 	                                 .random = &random_system,
-	                                 .hooks = {.ctx = h,
-	                                           .rotated = on_rotated,
-	                                           .due_at = on_due_at,
-	                                           .due = on_due,
-	                                           .due_lost = on_due_lost,
-	                                           .noted = on_noted,
-	                                           .stopped = on_stopped,
-	                                           .closing = on_closing,
-	                                           .closed = on_closed}};
+	                                 .hooks = floor_hooks(&h->floor)};
 	assert_int_equal(writer_new(&wc, &h->writer, NULL), ST_OK);
 	assert_int_equal(seal_new(h->writer, &random_system, &h->seal, NULL), ST_OK);
 }
@@ -238,6 +171,8 @@ static void build_gate(struct house *h)
 	                               .default_lease_ttl_s = sc.default_lease_ttl_s,
 	                               .max_lease_ttl_s = sc.max_lease_ttl_s};
 	assert_int_equal(gate_new(&gc, &h->gate, NULL), ST_OK);
+	h->floor =
+	    (struct floor){.sched = h->sched, .upkeep = h->upkeep, .sys = h->sys, .gate = h->gate};
 }
 
 struct house *house_new(const char *audit_file)

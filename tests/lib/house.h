@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 
+#include "core/floor.h"
 #include "core/gate.h"
 #include "core/sys.h"
 #include "lib/faultstore.h"
@@ -39,6 +40,7 @@ struct house {
 	struct metrics *metrics;
 	struct sys *sys;
 	struct gate *gate;
+	struct floor floor;
 	struct house_loop loop;
 	char root[64], share[128]; /* after house_open */
 	/* of the last house_ask; texts end in NUL */
