@@ -20,9 +20,12 @@
 #include "config.h"
 #include "core/floor.h"
 #include "core/gate.h"
+#include "core/login_first.h"
 #include "core/sys.h"
 #include "crypto/aead.h"
 #include "crypto/ct.h"
+#include "crypto/otp.h"
+#include "engine/storedsafe.h"
 #include "hooks.h"
 #include "http/server.h"
 #include "notify.h"
@@ -281,7 +284,10 @@ static unsigned slow_threads(void)
 
 static enum status build_engines(struct daemon *d, struct err *err)
 {
-	d->engines = (struct engine_table){.entries = {{&engine_kv, NULL}}, .n = 1};
+	static struct storedsafe storedsafe = {.version = KEYTURN_VERSION};
+
+	d->engines = (struct engine_table){
+	    .entries = {{&engine_kv, NULL}, {&engine_storedsafe, &storedsafe}}, .n = 2};
 	const struct upkeep_config uc = {
 	    .engines = &d->engines,
 	    .sched = d->sched,
@@ -433,6 +439,8 @@ static enum status build(struct daemon *d, struct err *err)
 	block_signals(&signals);
 	if (st == ST_OK)
 		st = aead_setup(gcm_name(d->config->gcm), err);
+	if (st == ST_OK && otp_setup() != ST_OK)
+		st = err_set(err, ST_UNAVAILABLE, "liboath cannot be used");
 	if (st == ST_OK && d->options.dev_tls)
 		st = dev_files(d, err);
 	if (st == ST_OK)
@@ -489,6 +497,7 @@ struct dev_job {
 	enum status status;
 	struct err err;
 	char root[129], key[BASE64_LEN(SEAL_KEY_LEN) + 1];
+	struct login_first user;
 };
 
 static enum status dev_run(struct writer_job *job, struct txn *t, struct err *err)
@@ -517,12 +526,21 @@ static void dev_done(struct writer_job *job, enum status st, const struct err *e
 	sem_post(&j->finished);
 }
 
-/* The first mount of a development server: what HTTP would do, in a write of its own. */
+/* The first mounts and the first user of a development server: what HTTP would do, in a write of its own. */
 static enum status dev_mount(struct writer_job *job, struct txn *t, struct err *err)
 {
 	struct dev_job *j = (struct dev_job *)(void *)job;
 
-	return sys_mount_kv(j->daemon->sys, t, "secret", err);
+	struct sys *sys = j->daemon->sys;
+	enum status st = sys_mount_engine(sys, t, "secret", "kv", "key/value secret storage", err);
+
+	if (st == ST_OK)
+		st = sys_mount_engine(sys, t, "storedsafe", "storedsafe",
+		                      "vaults of the StoredSafe API", err);
+	if (st == ST_OK)
+		st = login_first_make(t, &random_system, clock_wall_ns(&clock_system), &j->user,
+		                      err);
+	return st;
 }
 
 static enum status dev_do(struct dev_job *j, enum writer_job_kind kind,
@@ -538,8 +556,11 @@ static enum status dev_do(struct dev_job *j, enum writer_job_kind kind,
 static enum status dev_start(struct daemon *d, struct err *err)
 {
 	struct dev_job j = {.daemon = d};
-	enum status st;
+	const char *user = getenv("KEYTURN_DEV_STOREDSAFE");
+	enum status st = ST_OK;
 
+	if (user != NULL && login_first_parse(user, &j.user, err) != ST_OK)
+		return err_wrap(err, ST_INVALID, "KEYTURN_DEV_STOREDSAFE");
 	sem_init(&j.finished, 0, 0);
 	st = dev_do(&j, JOB_CONTROL, dev_run);
 	if (st == ST_OK)
@@ -547,10 +568,13 @@ static enum status dev_start(struct daemon *d, struct err *err)
 	if (st == ST_OK) {
 		printf("A server for trying out: whoever sees this text can open it%s.\n\n"
 		       "  export VAULT_ADDR='%s://%s'\n  export VAULT_TOKEN='%s'\n\nUnseal Key: "
-		       "%s\nRoot Token: %s\n",
+		       "%s\nRoot Token: %s\n\nStoredSafe API: user %s, passphrase %s, API key %s, "
+		       "TOTP "
+		       "secret %s\n",
 		       d->options.dev_storage != NULL ? "" : ", and it keeps nothing when it stops",
 		       d->options.dev_tls ? "https" : "http", server_address(d->server, 0), j.root,
-		       j.key, j.root);
+		       j.key, j.root, j.user.username, j.user.passphrase, j.user.apikey,
+		       j.user.totp);
 		fflush(stdout);
 	} else {
 		*err = j.err;

@@ -3,9 +3,10 @@
 #include <stdlib.h>
 
 #include "api/dialect.h"
+#include "api/storedsafe.h"
 #include "api/vault.h"
 
-static const struct dialect *const dialects[] = {&dialect_vault};
+static const struct dialect *const dialects[] = {&dialect_vault, &dialect_storedsafe};
 
 enum status api_new(struct gate *gate, struct api **ret)
 {
@@ -48,11 +49,24 @@ static const struct dialect *dialect_of(const struct exchange *x)
 	return NULL;
 }
 
+static const struct dialect *state_of(const struct exchange *x)
+{
+	return ((const struct exchange_state *)x->state)->dialect;
+}
+
+/* One connection may speak several dialects in turn; each finds only a state of its own. */
+static void take_over(struct exchange *x, const struct dialect *d)
+{
+	if (x->state != NULL && state_of(x) != d)
+		state_of(x)->forget(x);
+}
+
 void api_handle(struct api *api, struct exchange *x)
 {
 	const struct dialect *d = dialect_of(x);
 
 	if (d != NULL) {
+		take_over(x, d);
 		d->handle(api, x);
 		return;
 	}
@@ -64,7 +78,10 @@ enum exchange_kind api_streams(struct api *api, struct exchange *x)
 {
 	const struct dialect *d = dialect_of(x);
 
-	return d != NULL && d->streams != NULL ? d->streams(api, x) : EXCHANGE_WHOLE;
+	if (d == NULL || d->streams == NULL)
+		return EXCHANGE_WHOLE;
+	take_over(x, d);
+	return d->streams(api, x);
 }
 
 enum stream_step api_stream(struct api *api, struct exchange *x, struct stream_visit *v)
@@ -77,12 +94,11 @@ void api_abort(struct api *api, struct exchange *x)
 	dialect_of(x)->abort(api, x);
 }
 
-/* One connection may speak several dialects in turn; the state is that of the first, and only that one's, as there is one yet. */
 void api_forget(struct api *api, struct exchange *x)
 {
 	(void)api;
 	if (x->state != NULL)
-		dialects[0]->forget(x);
+		state_of(x)->forget(x);
 }
 
 void api_reject(struct exchange *x, unsigned status, const char *text)

@@ -23,6 +23,11 @@ struct dialect {
 	void (*abort)(struct api *api, struct exchange *x);
 };
 
+/* x->state begins with it, whichever dialect made it. */
+struct exchange_state {
+	const struct dialect *dialect;
+};
+
 /* exchange_reset(x): nothing of an answer is left. */
 void exchange_reset(struct exchange *x);
 

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/utf8.h"
+#include "api/query.h"
 
 #define PREFIX "/v1/"
 /* A connection keeps what a usual request needs, and gives back what an unusual one took. */
@@ -19,6 +19,7 @@
 #define KEPT_ANSWER ((size_t)256 << 10)
 
 struct vault_state {
+	struct exchange_state of;
 	struct gate_call call; /* call.owner is the exchange */
 	struct json doc;
 	char path[PATH_MAX_LEN + 1];
@@ -66,7 +67,7 @@ static unsigned http_status(enum status st)
 	    [ST_NOMEM] = 503,   [ST_IO] = 500,          [ST_FULL] = 507,
 	    [ST_LIMIT] = 400,   [ST_UNSUPPORTED] = 405, [ST_NO_ROUTE] = 404,
 	    [ST_BUSY] = 503,    [ST_UNAVAILABLE] = 503, [ST_NEEDS_WRITER] = 500,
-	    [ST_PENDING] = 500,
+	    [ST_PENDING] = 500, [ST_NO_SESSION] = 403,
 	};
 
 	return of[st];
@@ -247,6 +248,7 @@ static struct vault_state *state_of(struct exchange *x)
 		s = calloc(1, sizeof *s);
 		if (s == NULL)
 			return NULL;
+		s->of.dialect = &dialect_vault;
 		json_init(&s->doc);
 		answer_init(&s->call.ans);
 		x->state = s;
@@ -266,77 +268,6 @@ static void forget(struct exchange *x)
 	builder_free(&s->query);
 	wipe(s, sizeof *s);
 	free(s);
-}
-
-static int hex_value(uint8_t c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-/* application/x-www-form-urlencoded text, decoded behind what `to` holds. */
-static enum status decode_query(struct span raw, struct builder *to, struct span *ret)
-{
-	size_t at = to->n;
-
-	for (size_t i = 0; i < raw.n; i++) {
-		uint8_t c = raw.p[i];
-
-		if (c == '+') {
-			c = ' ';
-		} else if (c == '%') {
-			int high = i + 2 < raw.n ? hex_value(raw.p[i + 1]) : -1;
-			int low = i + 2 < raw.n ? hex_value(raw.p[i + 2]) : -1;
-
-			if (high < 0 || low < 0)
-				return ST_INVALID;
-			c = (uint8_t)(high * 16 + low);
-			i += 2;
-		}
-		if (c == 0)
-			return ST_INVALID;
-		builder_u8(to, c);
-	}
-	if (builder_status(to) != ST_OK)
-		return ST_LIMIT;
-	*ret = span_of(to->p + at, to->n - at);
-	return utf8_valid(*ret) ? ST_OK : ST_INVALID;
-}
-
-static enum status parse_query(struct vault_state *s, struct span raw)
-{
-	struct request *r = &s->call.req;
-	struct builder *b = &s->query;
-	enum status st;
-
-	r->n_query = 0;
-	builder_reset(b);
-	if (raw.n > 0 && builder_room(b, raw.n) == NULL)
-		return builder_status(b);
-	while (raw.n > 0) {
-		const uint8_t *amp = memchr(raw.p, '&', raw.n);
-		struct span pair = span_of(raw.p, amp != NULL ? (size_t)(amp - raw.p) : raw.n);
-		const uint8_t *eq = pair.n > 0 ? memchr(pair.p, '=', pair.n) : NULL;
-		struct span name = span_of(pair.p, eq != NULL ? (size_t)(eq - pair.p) : pair.n);
-
-		raw = span_from(raw, pair.n + (amp != NULL ? 1u : 0u));
-		if (pair.n == 0)
-			continue;
-		if (r->n_query == QUERY_MAX)
-			return ST_LIMIT;
-		st = decode_query(name, b, &r->query[r->n_query].name);
-		if (st == ST_OK)
-			st = decode_query(eq != NULL ? span_from(pair, name.n + 1)
-			                             : span_of(NULL, 0),
-			                  b, &r->query[r->n_query].value);
-		if (st != ST_OK)
-			return st;
-		r->n_query++;
-	}
-	return ST_OK;
 }
 
 /* GET with ?list=true; the body is not read yet. */
@@ -448,7 +379,7 @@ static enum status understand(struct vault_state *s, const struct exchange *x, s
 	if (x->target.n == strlen(PREFIX))
 		return err_set(err, ST_NO_ROUTE,
 		               "no handler for route \"\". route entry not found.");
-	st = parse_query(s, x->query);
+	st = query_parse(x->query, &s->query, r);
 	if (st != ST_OK)
 		return err_set(err, st,
 		               st == ST_NOMEM

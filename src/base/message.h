@@ -38,11 +38,15 @@ struct query {
 };
 #define QUERY_MAX 16
 
+/* What a token is good for: policies are those of a service token; a user who logged in holds the token of a session. */
+enum token_kind { TOKEN_KIND_SERVICE, TOKEN_KIND_SESSION };
+
 struct request {
 	char id[37];                    /* UUID, NUL-terminated */
 	enum verb verb;
 	struct path path;
 	struct span token;              /* as sent; empty: none */
+	enum token_kind token_kind;
 	struct span remote;             /* peer address as text, for audit */
 	const struct json_value *data;  /* body object; NULL: none */
 	struct query query[QUERY_MAX];

@@ -27,7 +27,8 @@
 	X(BUSY, "too much waits already")                          \
 	X(UNAVAILABLE, "not available in this state")              \
 	X(NEEDS_WRITER, "must run on the writer")                  \
-	X(PENDING, "answered later")
+	X(PENDING, "answered later")                               \
+	X(NO_SESSION, "not logged in")
 
 enum status {
 #define STATUS_ENUM(name, text) ST_##name,

@@ -193,6 +193,8 @@ static const char *token_type(const struct audit_subject *s)
 {
 	if (!token_known(s))
 		return "default";
+	if (s->req->token_kind == TOKEN_KIND_SESSION)
+		return "session";
 	return span_starts(s->req->token, span_str("b.")) ? "batch" : "service";
 }
 

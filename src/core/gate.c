@@ -34,6 +34,9 @@ struct audit_subject gate_subject(const struct gate_call *call)
 		s.n_policies = who->n_policies;
 		s.accessor = span_str(who->accessor);
 		s.display_name = who->display_name;
+	} else if (call->accessor[0] != 0) {
+		s.accessor = span_str(call->accessor);
+		s.display_name = span_str(call->username);
 	}
 	s.mount = span_str(call->mount_path);
 	s.mount_type = call->mount_type;
@@ -84,7 +87,7 @@ void gate_count(struct gate_call *call)
 
 	if (call->ans.status == ST_OK || call->ans.status == ST_NOT_FOUND)
 		o = OUT_OK;
-	else if (call->ans.status == ST_DENIED)
+	else if (call->ans.status == ST_DENIED || call->ans.status == ST_NO_SESSION)
 		o = OUT_DENIED;
 	else if (call->ans.status == ST_INVALID || call->ans.status == ST_EXISTS ||
 	         call->ans.status == ST_NO_ROUTE || call->ans.status == ST_UNSUPPORTED)
@@ -224,7 +227,7 @@ static void run_handler(struct gate_pass *p, struct gate_call *call, struct txn 
 
 	txn_mark(t, &mark);
 	call->ans.status = gate_handle(p, call);
-	if (call->ans.status == ST_OK)
+	if (call->ans.status == ST_OK || p->op.keep)
 		txn_release(t, &mark);
 	else
 		txn_undo(t, &mark);
@@ -251,6 +254,8 @@ static enum status run_write(struct writer_job *job, struct txn *t, struct err *
 		answer_fail(&call->ans, ST_DENIED, "permission denied");
 		return ST_OK;
 	}
+	if (st == ST_OK)
+		st = gate_session_touch(&at, call, &p.session, err);
 	if (st != ST_OK)
 		return st;
 	if (last)
@@ -272,9 +277,18 @@ static enum status run_charge(struct writer_job *job, struct txn *t, struct err 
 	struct gate_place at = gate_on_writer(call->gate, t);
 	char hash[TOKEN_HASH_LEN + 1] = "";
 	const struct known *known = NULL;
+	struct gate_pass p = {.known = NULL};
 	bool last;
-	enum status st =
-	    token_cache_get(at.cache, t, call->req.token, call->req.now_ns, &known, err);
+	enum status st;
+
+	if (call->req.token_kind == TOKEN_KIND_SESSION) {
+		struct answer refusal = call->ans; /* stays what it is */
+
+		st = gate_identify(&p, &at, call);
+		call->ans = refusal;
+		return st == ST_OK ? gate_session_touch(&at, call, &p.session, err) : ST_OK;
+	}
+	st = token_cache_get(at.cache, t, call->req.token, call->req.now_ns, &known, err);
 
 	if (st == ST_OK)
 		st = charge(&at, known, &last, err);
@@ -498,6 +512,9 @@ void gate_submit(struct gate *g, struct gate_call *call)
 	call->stream = NULL;
 	call->who.memory = NULL;
 	call->who.hash[0] = 0;
+	call->next_token[0] = 0;
+	call->accessor[0] = 0;
+	call->username[0] = 0;
 	call->mount_path[0] = 0;
 	call->mount_type = NULL;
 	call->limited = false;

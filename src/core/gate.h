@@ -16,7 +16,8 @@
  * OP_STREAM is opened like OP_READ, and charged one use; where the others are done it has begun: begun, then gate_stream for each piece of its body, to
  * the end (gate_stream.c).
  *
- * Verdicts come from the token's policies today; a second source (membership of vaults) has its place beside them in gate_authorize.c.
+ * Verdicts have two sources.  The holder of a service token may do what its policies say; a user who logged in, what the operation's need (engine/engine.h) says of its status and
+ * of its level in the vault that the path names (gate_session.c).
  */
 #ifndef CORE_GATE_H
 #define CORE_GATE_H
@@ -27,6 +28,8 @@
 #include "base/loop.h"
 #include "base/message.h"
 #include "core/audit.h"
+#include "core/login_session.h"
+#include "core/login_user.h"
 #include "core/metrics.h"
 #include "core/pool.h"
 #include "core/token.h"
@@ -60,10 +63,15 @@ struct gate_call {
 	const struct audit_salts *salts;
 	struct token
 	    who; /* a copy for the audit of the answer; who.hash is "" when there is none */
+	/* of a session: the token to use next, and who it is, for the audit; "": none */
+	char next_token[SESSION_TEXT_LEN + 1];
+	char accessor[SESSION_ACCESSOR_LEN + 1];
+	char username[4 * USER_NAME_MAX + 1];
 	char mount_path[130];
 	const char *mount_type;
 	bool audited;
-	bool limited; /* the token has a limited number of uses */
+	bool
+	    limited; /* a use of the token is to be written down: one of a limited number, or one that a session must remember */
 	struct gate_slow {
 		struct slow *work;          /* NULL: none */
 		const struct operation *op; /* that it is for, and the mount */

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "core/login_ops.h"
+
 /* The object of this thread for the mount's engine. */
 static void *gate_thread(const struct gate_place *at, const struct mount *m)
 {
@@ -26,6 +28,7 @@ static void set_op(struct gate_pass *p, const struct gate_place *at, struct gate
 	p->op.wake_ns = INT64_MAX;
 	p->op.random = c->random;
 	p->op.now_ns = call->req.now_ns;
+	p->op.find_user = login_find_user;
 	view_init(&p->op.view, at->txn, span_str(m->prefix));
 }
 
@@ -37,6 +40,8 @@ static enum status identify(struct gate_pass *p, const struct gate_place *at,
 	const struct token *t;
 	enum status st;
 
+	if (call->req.token_kind == TOKEN_KIND_SESSION)
+		return gate_identify(p, at, call);
 	if (call->req.token.n == 0)
 		return answer_fail(&call->ans, ST_DENIED, "permission denied");
 	st =
@@ -103,13 +108,16 @@ static void check_rights(const struct known *known, const struct request *r, enu
 		ret->min_wrapping_ttl_ns = v.min_wrapping_ttl_ns;
 }
 
-/* What the policies of the caller say to this. */
+/* What the policies of the caller say to this; of a session, what its user may do. */
 static enum status judge(struct gate_pass *p, struct gate_call *call)
 {
 	struct acl_verdict v;
 	enum capability cap;
-	enum status st = wanted(p, call, &cap);
+	enum status st;
 
+	if (p->caller.user != 0)
+		return gate_judge(p, call);
+	st = wanted(p, call, &cap);
 	if (st != ST_OK)
 		return st;
 	check_rights(p->known, &call->req, cap, &v);

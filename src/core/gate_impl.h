@@ -55,8 +55,9 @@ struct gate_pass {
 	struct op op;
 	struct caller caller;
 	struct mount_facts facts;
-	const struct mount *mount; /* NULL: none covers the path */
-	const struct known *known; /* NULL: no token was needed, or it is none */
+	const struct mount *mount;  /* NULL: none covers the path */
+	const struct known *known;  /* NULL: no token was needed, or it is none, or a session's */
+	struct session_use session; /* .due: it is to be touched, on the writer */
 	bool
 	    bound; /* a rule speaks of parameters: the query, which it has not looked at, must not reach the handler */
 };
@@ -84,6 +85,15 @@ MUST_USE enum status gate_slow_take(struct gate_pass *p, struct gate_call *call,
 MUST_USE enum status gate_slow_begin(struct gate_call *call, void (*done)(struct task *));
 void gate_slow_end(struct gate_call *call);
 void gate_slow_drop(struct gate_loop *l);
+/*
+ * gate_identify(p, at, call): the session whose token the call shows, and its user, into p and call.  ST_NO_SESSION with the answer filled in.  gate_judge(p, call): may that user do
+ * this?  ST_DENIED.  gate_session_touch(at, call, session, err): it was used; fine when nothing is due.  Writer only.
+ */
+MUST_USE enum status gate_identify(struct gate_pass *p, const struct gate_place *at,
+                                   struct gate_call *call);
+MUST_USE enum status gate_judge(struct gate_pass *p, struct gate_call *call);
+MUST_USE enum status gate_session_touch(const struct gate_place *at, const struct gate_call *call,
+                                        const struct session_use *session, struct err *err);
 
 /* gate_on_loop(g, t, l), gate_on_writer(g, t): the means of the one thread and of the other. */
 struct gate_place gate_on_loop(struct gate *g, struct txn *t, const struct gate_loop *l);

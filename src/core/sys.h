@@ -49,7 +49,8 @@ MUST_USE enum status sys_init(struct sys *s, unsigned shares, unsigned threshold
                               const char *root_token, struct secret **ret_shares,
                               char ret_root[static 129], struct err *err);
 MUST_USE enum status sys_unseal(struct sys *s, struct span share, struct err *err);
-/* sys_mount_kv(s, t, "secret", err): a kv mount, on the writer's transaction t. */
-MUST_USE enum status sys_mount_kv(struct sys *s, struct txn *t, const char *path, struct err *err);
+/* sys_mount_engine(s, t, "secret", "kv", description, err): a mount, on the writer's transaction t. */
+MUST_USE enum status sys_mount_engine(struct sys *s, struct txn *t, const char *path,
+                                      const char *type, const char *description, struct err *err);
 
 #endif

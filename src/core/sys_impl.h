@@ -2,6 +2,7 @@
 #ifndef CORE_SYS_IMPL_H
 #define CORE_SYS_IMPL_H
 
+#include "core/login_ops.h"
 #include "core/sys.h"
 #include "core/token_ops.h"
 #include "core/world.h"
@@ -9,6 +10,7 @@
 struct sys {
 	struct sys_config config;
 	struct token_ops tokens;
+	struct login_ops logins;
 	unsigned purge_work;
 	/* of the open store; the writer's thread only, for control operations, which have no world at hand */
 	char cluster_name[64];

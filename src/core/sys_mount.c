@@ -372,12 +372,12 @@ enum status sys_remount_op(struct op *op)
 	return op->ans->status = builder_status(&op->ans->data);
 }
 
-enum status sys_mount_kv(struct sys *s, struct txn *t, const char *path, struct err *err)
+enum status sys_mount_engine(struct sys *s, struct txn *t, const char *path, const char *type,
+                             const char *description, struct err *err)
 {
-	struct request req = {
-	    .n_query = 2,
-	    .query = {{span_str("type"), span_str("kv")},
-	              {span_str("description"), span_str("key/value secret storage")}}};
+	struct request req = {.n_query = 2,
+	                      .query = {{span_str("type"), span_str(type)},
+	                                {span_str("description"), span_str(description)}}};
 	struct answer ans;
 	struct op op = {.req = &req,
 	                .ans = &ans,

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/login_session.h"
 #include "core/sys_impl.h"
 #include "crypto/ct.h"
 
@@ -121,6 +122,8 @@ static enum status load_parts(struct sys *s, struct txn *t, struct core_world *w
 	    {"sys/", "sys/", &engine_sys, s,
 	     "system endpoints used for control, policy and debugging"},
 	    {"auth/token/", TOKEN_PREFIX, &engine_token, &s->tokens, "token based credentials"},
+	    {"auth/storedsafe/", LOGIN_PREFIX, &engine_login, &s->logins,
+	     "users who log in by the StoredSafe API"},
 	    {"cubbyhole/", "logical/cubbyhole/", &engine_cubbyhole, NULL,
 	     "per-token private secret storage"},
 	};
@@ -133,8 +136,14 @@ static enum status load_parts(struct sys *s, struct txn *t, struct core_world *w
 	if (st != ST_OK)
 		return err_wrap(err, ST_CORRUPT, "the salt of the tokens");
 	st = token_key_new(salt, &w->token_key);
+	if (st == ST_OK)
+		st = token_key_derive(salt, "keyturn log-in v1", &w->login_key);
 	if (st != ST_OK)
 		return err_set(err, st, "no locked memory");
+	view_init(&v, t, span_str(LOGIN_PREFIX));
+	st = login_settings_load(&v, &w->login, err);
+	if (st != ST_OK)
+		return st;
 	view_init(&v, t, span_str(SYS_POLICY_PREFIX));
 	st = policy_table_load(&v, &w->policies, err);
 	if (st != ST_OK)
@@ -151,7 +160,7 @@ static enum status load_parts(struct sys *s, struct txn *t, struct core_world *w
 
 static enum status plan_work(struct sys *s, struct txn *t, struct err *err)
 {
-	struct view tokens;
+	struct view tokens, logins;
 	int64_t at;
 	enum status st;
 
@@ -161,6 +170,11 @@ static enum status plan_work(struct sys *s, struct txn *t, struct err *err)
 	if (st != ST_OK)
 		return st;
 	sched_at(s->config.sched, s->tokens.expiry_work, at);
+	view_init(&logins, t, span_str(LOGIN_PREFIX));
+	st = session_next_expiry(&logins, &at, err);
+	if (st != ST_OK)
+		return st;
+	sched_at(s->config.sched, s->logins.expiry_work, at);
 	sched_at(s->config.sched, s->purge_work, SCHED_NOW);
 	upkeep_opened(s->config.upkeep);
 	return ST_OK;

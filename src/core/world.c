@@ -15,6 +15,7 @@ static void destroy(struct world *base)
 	policy_table_unref(&w->policies);
 	audit_salts_unref(&w->salts);
 	token_key_unref(&w->token_key);
+	token_key_unref(&w->login_key);
 	free(w);
 }
 
@@ -35,6 +36,7 @@ enum status world_copy(const struct core_world *from, struct core_world **ret)
 		w->policies = policy_table_ref(from->policies);
 		w->salts = audit_salts_ref(from->salts);
 		w->token_key = token_key_ref(from->token_key);
+		w->login_key = token_key_ref(from->login_key);
 	}
 	atomic_init(&w->base.refs, 1);
 	w->base.destroy = destroy;
@@ -72,6 +74,19 @@ enum status token_key_new(struct span salt, struct token_key **ret)
 	}
 	*ret = k;
 	return ST_OK;
+}
+
+enum status token_key_derive(struct span salt, const char *info, struct token_key **ret)
+{
+	struct secret *key;
+	enum status st = secret_new(SHA256_LEN, &key);
+
+	if (st != ST_OK)
+		return st;
+	hkdf_sha256(salt, span_of(NULL, 0), span_str(info), key);
+	st = token_key_new(secret_span(key), ret);
+	secret_free(&key);
+	return st;
 }
 
 struct token_key *token_key_ref(struct token_key *k)

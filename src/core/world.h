@@ -7,6 +7,7 @@
 
 #include "barrier/snapshot.h"
 #include "core/audit.h"
+#include "core/login.h"
 #include "core/mount.h"
 #include "core/policy_table.h"
 #include "crypto/kdf.h"
@@ -20,6 +21,9 @@ struct core_world {
 	const struct policy_table *policies;
 	const struct audit_salts *salts;
 	struct token_key *token_key;
+	struct token_key
+	    *login_key; /* of the hashes below LOGIN_PREFIX; derived from the same salt */
+	struct login_settings login;
 	/*
 	 * Numbers that never come again: a cached token is good while both are what they were.  token_gen rises when a token that exists is
 	 * revoked, renewed or changed; policy_gen with every change of a policy.
@@ -38,8 +42,9 @@ void world_drop(struct core_world **w);
 /* world_generation(): the next number that never came before.  Any thread. */
 uint64_t world_generation(void);
 
-/* token_key_new(salt, ret), token_key_ref, token_key_unref: any thread. */
+/* token_key_new(salt, ret), token_key_ref, token_key_unref: any thread.  token_key_derive(salt, info, ret): the same under a key of its own for each info (HKDF). */
 MUST_USE enum status token_key_new(struct span salt, struct token_key **ret);
+MUST_USE enum status token_key_derive(struct span salt, const char *info, struct token_key **ret);
 struct token_key *token_key_ref(struct token_key *k);
 void token_key_unref(struct token_key **k);
 const struct hmac_key *token_key_hmac(const struct token_key *k);

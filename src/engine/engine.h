@@ -30,8 +30,49 @@ enum op_kind {
 
 enum token_type { TOKEN_SERVICE = 1 };
 
+/* What a user may do in a vault that was shared with it; each level has the rights of those below.  The values are those of the StoredSafe API. */
+enum member_level { LEVEL_NONE = 0, LEVEL_READ = 1, LEVEL_WRITE = 2, LEVEL_ADMIN = 4 };
+
+/* What a user may do anywhere: bits of its status, as in the StoredSafe API. */
+#define USER_READ       (UINT32_C(1) << 0)
+#define USER_WRITE      (UINT32_C(1) << 1) /* may make vaults */
+#define USER_ADMIN      (UINT32_C(1) << 2) /* may make users */
+#define USER_AUDIT      (UINT32_C(1) << 3)
+#define USER_ESCROW     (UINT32_C(1) << 4) /* cannot log in */
+#define USER_CHANGEPASS (UINT32_C(1) << 6)
+#define USER_ACTIVE     (UINT32_C(1) << 7)
+#define USER_UGLIST     (UINT32_C(1) << 8)
+#define USER_RADIUS     (UINT32_C(1) << 11)
+/* USER_STATUS: those that an administrator may set. */
+#define USER_STATUS                                                                         \
+	(USER_READ | USER_WRITE | USER_ADMIN | USER_AUDIT | USER_ESCROW | USER_CHANGEPASS | \
+	 USER_ACTIVE | USER_UGLIST | USER_RADIUS)
+
+/*
+ * What the session of a user needs for an operation, beside being alive.  All zero: no session may, whoever it is; the operation is for holders of service tokens,
+ * whose policies decide.
+ */
+struct need {
+	enum need_who { NEED_OPERATOR, NEED_USER } who;
+	uint32_t status; /* at least one of these USER_ bits; 0: any user */
+	enum member_level
+	    level; /* in the vault that the path names; LEVEL_NONE: no vault is named */
+	enum member_level
+	    create_level; /* the same, when the operation would create (`exists`); LEVEL_NONE: as level */
+};
+
+/* A user, as far as engines may know it; valid until the transaction ends. */
+struct user_facts {
+	uint32_t id;
+	uint32_t status; /* USER_ bits */
+	struct span username, fullname, email;
+};
+
 /* Who asks; present when a token was needed and is good. */
 struct caller {
+	uint32_t user;   /* id of the user whose session it is; 0: the holder of a service token */
+	uint32_t status; /* of that user: USER_ bits */
+	enum member_level level; /* of that user in the vault that the path names */
 	const char *hash; /* keyed hash of the token as 64 hex digits: its name in the storage */
 	struct span accessor;
 	struct span display_name;
@@ -95,6 +136,11 @@ struct op {
 	/* Of a stream, in handle, chunk and reserve: its state, which the gate keeps, and its totals. */
 	void *stream_state;
 	struct stream_totals *stream_totals;
+	/* Set by a handler on the writer that refuses: what it changed is to stay (a failed log-in that is counted). */
+	bool keep;
+	/* find_user(op, id, ret, err): who that is.  ST_NOT_FOUND. */
+	enum status (*find_user)(const struct op *op, uint32_t id, struct user_facts *ret,
+	                         struct err *err);
 };
 
 /*
@@ -148,6 +194,7 @@ struct operation {
 	enum status (*prepare)(struct op *op);
 	/* How it goes on; OP_STREAM only. */
 	const struct stream_kind *stream;
+	struct need need; /* of sessions */
 };
 #define OP_ROUNDS_MAX 4
 
@@ -183,6 +230,12 @@ struct engine {
 	const struct operation *operations;
 	size_t n_operations;
 	const struct engine_life *life; /* NULL: it only answers */
+	/*
+	 * level(op, user, ret, err): what the user may do in the vault that the first argument of the path names: LEVEL_NONE also when there is no such vault.  NULL: it
+	 * has no vaults.
+	 */
+	enum status (*level)(const struct op *op, uint32_t user, enum member_level *ret,
+	                     struct err *err);
 };
 
 /*

@@ -39,7 +39,7 @@ def test_a_new_operation_makes_the_page_stale_and_write_mends_it(copy):
     assert reference(copy, "--write").returncode == 0
     assert reference(copy, "--check").returncode == 0
     page = (copy / "docs/api.md").read_text()
-    assert "| `SCAN` | `MOUNT/a/*` | kv-scan | scan and sudo | yes | unsealed | not audited | writer |\n" in page
+    assert "| `SCAN` | `MOUNT/a/*` | kv-scan | scan and sudo | yes | never | unsealed | not audited | writer |\n" in page
 
 
 @pytest.mark.parametrize("rest", ["op, NULL, NULL, &kind", "op, NULL, .stream = &kind", "op, exists_op, prepare_op, &kind", "op, NULL, .prepare = prepare_op, .stream = &kind"])
@@ -109,3 +109,19 @@ def test_a_table_that_it_does_not_name_is_an_error(copy):
 def test_a_source_without_its_table_is_an_error(copy):
     (copy / KV).write_text("int x;\n")
     assert reference(copy, "--check").returncode == 1
+
+
+def test_what_a_session_needs_is_told():
+    page = (ROOT / "docs/api.md").read_text()
+    assert "| `DELETE` | `MOUNT/vaults/:vault` | vault-delete | delete | yes | capability write, level admin | unsealed | delete | writer |\n" in page
+    assert "| `POST` | `vault/:vaultid/member/:userid` | `storedsafe/vaults/:vaultid/members/:userid` | VaultmembersHandler | 200 | needed |\n" in page
+
+
+def test_a_route_that_it_cannot_read_is_an_error(copy):
+    file = copy / "src/api/storedsafe_route.c"
+    text = file.read_text()
+    first = '    {HTTP_POST, "auth",'
+    assert first in text
+    file.write_text(text.replace(first, '    {.method = HTTP_GET},\n' + first))
+    done = reference(copy)
+    assert done.returncode == 1 and "another form" in done.stderr

@@ -9,109 +9,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/api.h"
-#include "lib/house.h"
-
-static struct house *house;
-static struct api *api;
+#include "lib/wire.h"
 
 /* ---- one exchange ---- */
-
-static struct wire {
-	struct exchange x;
-	struct header headers[8];
-	uint8_t body[262144];
-	pthread_mutex_t lock;
-	pthread_cond_t cond;
-	unsigned finished;
-	char text[262144]; /* of the answer */
-} wire = {.lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
-
-static void finish(struct exchange *x)
-{
-	struct wire *w = (struct wire *)(void *)x;
-
-	pthread_mutex_lock(&w->lock);
-	w->finished++;
-	pthread_cond_signal(&w->cond);
-	pthread_mutex_unlock(&w->lock);
-}
-
-static void handle(void *arg)
-{
-	(void)arg;
-	/* as http asks; none of the engines here has streams */
-	if (wire.x.method == HTTP_POST || wire.x.method == HTTP_PUT)
-		assert_int_equal(api_streams(api, &wire.x), EXCHANGE_WHOLE);
-	api_handle(api, &wire.x);
-}
-
-static void forget(void *arg)
-{
-	(void)arg;
-	api_forget(api, &wire.x);
-	builder_free(&wire.x.body_first);
-	builder_free(&wire.x.body_out);
-}
-
-static void begin(void)
-{
-	memset(wire.headers, 0, sizeof wire.headers);
-	wire.x.n_headers = 0;
-}
-
-static void header(const char *name, const char *value)
-{
-	wire.headers[wire.x.n_headers++] = (struct header){span_str(name), span_str(value)};
-}
-
-/* target: the path with its query, as on the wire.  The status of the answer; its text is in wire.text. */
-static unsigned exchange(enum http_method method, const char *target, struct span body)
-{
-	const char *mark = strchr(target, '?');
-	struct exchange *x = &wire.x;
-
-	assert_true(body.n < sizeof wire.body);
-	if (body.n > 0)
-		memcpy(wire.body, body.p, body.n);
-	x->method = method;
-	x->target = span_of(target, mark != NULL ? (size_t)(mark - target) : strlen(target));
-	x->query = mark != NULL ? span_str(mark + 1) : span_of(NULL, 0);
-	x->headers = wire.headers;
-	x->body = wire.body;
-	x->n_body = body.n;
-	x->remote = span_str("127.0.0.1:5555");
-	x->loop = &house->loop.loop;
-	x->finish = finish;
-	x->status = 0;
-	x->content_type = NULL;
-	builder_reset(&x->body_first);
-	builder_reset(&x->body_out);
-	wire.finished = 0;
-	house_on_loop(house, handle, NULL);
-	pthread_mutex_lock(&wire.lock);
-	while (wire.finished == 0)
-		pthread_cond_wait(&wire.cond, &wire.lock);
-	pthread_mutex_unlock(&wire.lock);
-	house_flush(house);
-	assert_int_equal(wire.finished, 1);
-	assert_int_equal(builder_status(&x->body_out), ST_OK);
-	builder_add(&x->body_first, builder_span(&x->body_out));
-	assert_int_equal(builder_status(&x->body_first), ST_OK);
-	assert_true(x->body_first.n < sizeof wire.text);
-	if (x->body_first.n > 0)
-		memcpy(wire.text, x->body_first.p, x->body_first.n);
-	wire.text[x->body_first.n] = 0;
-	return x->status;
-}
 
 /* With the root token. */
 static unsigned ask(enum http_method method, const char *target, const char *body)
 {
-	begin();
-	header("host", "x");
-	header("x-vault-token", house->root);
-	return exchange(method, target, span_str(body));
+	wire_begin();
+	wire_header("host", "x");
+	wire_header("x-vault-token", wire.house->root);
+	return wire_exchange(method, target, span_str(body));
 }
 
 /* The answer is an object {"errors":[text]}, and the text is there. */
@@ -132,9 +40,7 @@ static int setup(void **state)
 {
 	if (house_process(state) != 0)
 		return -1;
-	house = house_new(NULL);
-	house_open(house);
-	assert_int_equal(api_new(house->gate, &api), ST_OK);
+	wire_open(house_new(NULL));
 	assert_int_equal(ask(HTTP_POST, "/v1/sys/mounts/secret", "{\"type\":\"kv\"}"), 204);
 	return 0;
 }
@@ -142,9 +48,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
-	house_on_loop(house, forget, NULL);
-	api_free(&api);
-	house_free(&house);
+	wire_close();
 	return 0;
 }
 
@@ -207,7 +111,7 @@ static void paths_refused(void **state)
 static void what_is_not_of_this_dialect(void **state)
 {
 	static const char *const other[] = {"/",        "/v1", "/v2/sys/health", "/V1/sys/health",
-	                                    "/v1x/sys", "",    "/api/1.0/x",     "*"};
+	                                    "/v1x/sys", "",    "/api/2.0/x",     "*"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof other / sizeof *other; i++) {
@@ -338,9 +242,10 @@ static void bodies(void **state)
 		if (cases[i].status != 204)
 			assert_says(cases[i].says);
 	}
-	begin();
-	header("x-vault-token", house->root);
-	assert_int_equal(exchange(HTTP_POST, "/v1/sys/rotate/config", span_of("{}\0", 3)), 400);
+	wire_begin();
+	wire_header("x-vault-token", wire.house->root);
+	assert_int_equal(wire_exchange(HTTP_POST, "/v1/sys/rotate/config", span_of("{}\0", 3)),
+	                 400);
 }
 
 /* A connection gives back what one unusual request took. */
@@ -370,9 +275,9 @@ static void memory_is_given_back(void **state)
 
 static unsigned self_with(const char *name, const char *value)
 {
-	begin();
-	header(name, value);
-	return exchange(HTTP_GET, "/v1/auth/token/lookup-self", span_of(NULL, 0));
+	wire_begin();
+	wire_header(name, value);
+	return wire_exchange(HTTP_GET, "/v1/auth/token/lookup-self", span_of(NULL, 0));
 }
 
 static void tokens_come_in_two_headers(void **state)
@@ -380,31 +285,32 @@ static void tokens_come_in_two_headers(void **state)
 	char value[128];
 
 	(void)state;
-	assert_int_equal(self_with("x-vault-token", house->root), 200);
-	(void)snprintf(value, sizeof value, "Bearer %s", house->root);
+	assert_int_equal(self_with("x-vault-token", wire.house->root), 200);
+	(void)snprintf(value, sizeof value, "Bearer %s", wire.house->root);
 	assert_int_equal(self_with("authorization", value), 200);
-	(void)snprintf(value, sizeof value, "bEaReR   %s", house->root);
+	(void)snprintf(value, sizeof value, "bEaReR   %s", wire.house->root);
 	assert_int_equal(self_with("authorization", value), 200);
-	(void)snprintf(value, sizeof value, "Bearer%s", house->root);
+	(void)snprintf(value, sizeof value, "Bearer%s", wire.house->root);
 	assert_int_equal(self_with("authorization", value), 403);
-	assert_int_equal(self_with("authorization", house->root), 403);
+	assert_int_equal(self_with("authorization", wire.house->root), 403);
 	assert_int_equal(self_with("authorization", "Bearer "), 403);
 	assert_int_equal(self_with("authorization", "Bearer"), 403);
 	assert_int_equal(self_with("authorization", ""), 403);
-	assert_int_equal(self_with("cookie", house->root), 403);
+	assert_int_equal(self_with("cookie", wire.house->root), 403);
 	assert_string_equal(wire.text, "{\"errors\":[\"permission denied\"]}\n");
-	begin(); /* X-Vault-Token comes first, also when it is wrong */
-	header("authorization", value);
-	header("x-vault-token", "wrong");
-	assert_int_equal(exchange(HTTP_GET, "/v1/auth/token/lookup-self", span_of(NULL, 0)), 403);
+	wire_begin(); /* X-Vault-Token comes first, also when it is wrong */
+	wire_header("authorization", value);
+	wire_header("x-vault-token", "wrong");
+	assert_int_equal(wire_exchange(HTTP_GET, "/v1/auth/token/lookup-self", span_of(NULL, 0)),
+	                 403);
 }
 
 static unsigned with_header(const char *name, const char *value)
 {
-	begin();
-	header("x-vault-token", house->root);
-	header(name, value);
-	return exchange(HTTP_GET, "/v1/sys/key-status", span_of(NULL, 0));
+	wire_begin();
+	wire_header("x-vault-token", wire.house->root);
+	wire_header(name, value);
+	return wire_exchange(HTTP_GET, "/v1/sys/key-status", span_of(NULL, 0));
 }
 
 static void headers_that_ask_for_what_is_not_there(void **state)
@@ -439,10 +345,10 @@ static void methods(void **state)
 	assert_int_equal(ask(HTTP_OPTIONS, "/v1/secret/m", ""), 405);
 	assert_int_equal(ask(HTTP_OTHER, "/v1/secret/m", ""), 405);
 	assert_int_equal(ask(HTTP_PATCH, "/v1/secret/m", "{\"v\":1}"), 415);
-	begin();
-	header("x-vault-token", house->root);
-	header("content-type", "application/merge-patch+json; charset=utf-8");
-	assert_int_equal(exchange(HTTP_PATCH, "/v1/secret/m", span_str("{\"v\":1}")), 405);
+	wire_begin();
+	wire_header("x-vault-token", wire.house->root);
+	wire_header("content-type", "application/merge-patch+json; charset=utf-8");
+	assert_int_equal(wire_exchange(HTTP_PATCH, "/v1/secret/m", span_str("{\"v\":1}")), 405);
 }
 
 /* ---- answers ---- */
@@ -586,7 +492,7 @@ static void closed_and_open_again(void **state)
 	assert_int_equal(ask(HTTP_GET, "/v1/sys/health", ""), 503);
 	assert_int_equal(ask(HTTP_GET, "/v1/sys/health?sealedcode=200", ""), 200);
 	assert_int_equal(ask(HTTP_POST, "/v1/sys/unseal", "{\"key\":\"00\"}"), 400);
-	(void)snprintf(body, sizeof body, "{\"key\":\"%s\"}", house->share);
+	(void)snprintf(body, sizeof body, "{\"key\":\"%s\"}", wire.house->share);
 	assert_int_equal(ask(HTTP_PUT, "/v1/sys/unseal", body), 200);
 	assert_true(holds("\"sealed\":false"));
 	assert_int_equal(ask(HTTP_GET, "/v1/secret/e", ""), 200);

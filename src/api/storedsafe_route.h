@@ -1,0 +1,33 @@
+/* Which neutral operation a method and a path of the StoredSafe API mean, and how its answer is dressed. */
+#ifndef API_STOREDSAFE_ROUTE_H
+#define API_STOREDSAFE_ROUTE_H
+
+#include "api/api.h"
+
+/* What a call has to do with tokens. */
+enum route_token {
+	ROUTE_OPEN,  /* nothing */
+	ROUTE_LOGIN, /* its answer brings one */
+	ROUTE_SESSION
+};
+
+struct route {
+	enum http_method method;
+	const char *pattern; /* below "/api/1.0/": words, and ":name" for one segment */
+	enum verb verb;
+	const char *path;    /* of the neutral request; ":name" is what the pattern's matched */
+	const char *handler; /* as CALLINFO names it */
+	unsigned status;     /* of success */
+	enum route_token token;
+};
+
+/*
+ * route_find(method, path, ret, err): ST_NO_ROUTE: nothing is there; ST_UNSUPPORTED: something is, but not with this method; *ret is then one of those.  route_path(r, path, ret,
+ * err): the path of the neutral request.
+ */
+MUST_USE enum status route_find(enum http_method method, const struct path *path,
+                                const struct route **ret, struct err *err);
+MUST_USE enum status route_path(const struct route *r, const struct path *path, struct path *ret,
+                                struct err *err);
+
+#endif

@@ -1,0 +1,69 @@
+/* What the files of the engine share. */
+#ifndef ENGINE_STOREDSAFE_IMPL_H
+#define ENGINE_STOREDSAFE_IMPL_H
+
+#include "engine/storedsafe.h"
+
+#define VAULT_ID_MAX          32
+#define VAULT_NAME_MAX        128 /* characters */
+#define VAULT_DESCRIPTION_MAX 1024
+#define VAULT_MEMBERS_MAX     1000
+
+struct vault {
+	char id[VAULT_ID_MAX + 1];
+	int64_t created_ns;
+	uint32_t policy;               /* of passphrases (passphrase.h) */
+	struct span name, description; /* the transaction's */
+};
+
+/* vault_find(op, id, ret, err): ST_NOT_FOUND: there is none, or this is no id at all.  vault_put(op, v, err): writer only. */
+MUST_USE enum status vault_find(const struct op *op, struct span id, struct vault *ret,
+                                struct err *err);
+MUST_USE enum status vault_put(const struct op *op, const struct vault *v, struct err *err);
+/* vault_named(op, ret): the vault that the path names; ST_NOT_FOUND with the answer filled in. */
+MUST_USE enum status vault_named(struct op *op, struct vault *ret);
+/* vault_path(p, id, rest): "vault/ID/" and the rest. */
+#define VAULT_PATH_MAX 120
+struct vault_path {
+	char text[VAULT_PATH_MAX];
+};
+struct span vault_path(struct vault_path *p, const char *id, const char *rest);
+
+/* member_level(op, id, user, ret, err): LEVEL_NONE when it is no member, or there is no such vault. */
+MUST_USE enum status member_level(const struct op *op, struct span id, uint32_t user,
+                                  enum member_level *ret, struct err *err);
+/* member_put(op, id, user, level, err): the user is a member with this level.  member_remove(op, id, user, err): no longer.  Writer only. */
+MUST_USE enum status member_put(const struct op *op, const char *id, uint32_t user,
+                                enum member_level level, struct err *err);
+MUST_USE enum status member_remove(const struct op *op, const char *id, uint32_t user,
+                                   struct err *err);
+/* member_remove_all(op, id, err): the vault is going. */
+MUST_USE enum status member_remove_all(const struct op *op, const char *id, struct err *err);
+/* member_vaults(op, user, visit, arg, err): the ids of the vaults it is a member of; a status other than ST_OK ends it. */
+MUST_USE enum status member_vaults(const struct op *op, uint32_t user, view_visit *visit, void *arg,
+                                   struct err *err);
+
+/* storedsafe_put_number(w, name, n): as a string, which all numbers are in this API that name something.  member_level_name(level): "Write". */
+void storedsafe_put_number(struct json_writer *w, const char *name, uint64_t n);
+const char *member_level_name(enum member_level level);
+/* storedsafe_characters(text, ret): how many there are; ST_INVALID: one of control, or no UTF-8. */
+MUST_USE enum status storedsafe_characters(struct span text, size_t *ret);
+
+/* storedsafe_vault.c */
+enum status storedsafe_vault_list(struct op *op);
+enum status storedsafe_vault_read(struct op *op);
+enum status storedsafe_vault_create(struct op *op);
+enum status storedsafe_vault_edit(struct op *op);
+enum status storedsafe_vault_delete(struct op *op);
+/* storedsafe_member.c */
+enum status storedsafe_member_list(struct op *op);
+enum status storedsafe_member_add(struct op *op);
+enum status storedsafe_member_edit(struct op *op);
+enum status storedsafe_member_remove(struct op *op);
+/* storedsafe_utils.c */
+enum status storedsafe_statusvalues(struct op *op);
+enum status storedsafe_policies(struct op *op);
+enum status storedsafe_checkpolicy(struct op *op);
+enum status storedsafe_version(struct op *op);
+
+#endif

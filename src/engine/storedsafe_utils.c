@@ -1,0 +1,153 @@
+/* What clients ask for beside their vaults: bits, policies of passphrases, the version. */
+#include "engine/passphrase.h"
+#include "engine/storedsafe_impl.h"
+
+/* ---- bits ---- */
+
+struct bit {
+	const char *name;
+	int number;
+};
+
+static void put_bits(struct json_writer *w, const char *name, const struct bit *bits, size_t n)
+{
+	json_name(w, name);
+	json_begin_object(w);
+	for (size_t i = 0; i < n; i++)
+		json_put_int(w, bits[i].name, bits[i].number);
+	json_end_object(w);
+}
+
+enum status storedsafe_statusvalues(struct op *op)
+{
+	static const struct bit user[] = {{"Read", 0},   {"Write", 1},   {"Admin", 2},
+	                                  {"Audit", 3},  {"Escrow", 4},  {"Changepass", 6},
+	                                  {"Active", 7}, {"UG-list", 8}, {"RADIUS", 11}};
+	static const struct bit vault[] = {{"Read", 0}, {"Write", 1}, {"Admin", 2}};
+	struct json_writer w;
+
+	json_writer_init(&w, &op->ans->data);
+	json_begin_object(&w);
+	json_name(&w, "statusbits");
+	json_begin_object(&w);
+	put_bits(&w, "userbits", user, sizeof user / sizeof *user);
+	put_bits(&w, "vaultbits", vault, sizeof vault / sizeof *vault);
+	json_end_object(&w);
+	json_end_object(&w);
+	op->ans->shape = ANSWER_DATA;
+	return op->ans->status = builder_status(&op->ans->data);
+}
+
+enum status storedsafe_version(struct op *op)
+{
+	const struct storedsafe *s = op->self;
+	struct json_writer w;
+
+	json_writer_init(&w, &op->ans->data);
+	json_begin_object(&w);
+	json_put_cstr(&w, "version", s->version);
+	json_end_object(&w);
+	op->ans->shape = ANSWER_DATA;
+	return op->ans->status = builder_status(&op->ans->data);
+}
+
+/* ---- policies ---- */
+
+enum status storedsafe_policies(struct op *op)
+{
+	size_t n;
+	const struct passphrase_policy *p = passphrase_policies(&n);
+	struct json_writer w;
+
+	json_writer_init(&w, &op->ans->data);
+	json_begin_object(&w);
+	json_name(&w, "policies");
+	json_begin_array(&w);
+	for (size_t i = 0; i < n; i++) {
+		json_begin_object(&w);
+		json_put_uint(&w, "id", p[i].id);
+		json_put_cstr(&w, "name", p[i].name);
+		json_name(&w, "rules");
+		json_begin_object(&w);
+		for (size_t k = 0; k < p[i].n_rules; k++)
+			json_put_uint(&w, passphrase_rule_name(&p[i].rules[k]),
+			              p[i].rules[k].value);
+		json_end_object(&w);
+		json_end_object(&w);
+	}
+	json_end_array(&w);
+	json_end_object(&w);
+	op->ans->shape = ANSWER_DATA;
+	return op->ans->status = builder_status(&op->ans->data);
+}
+
+/* By its number, by a vault that the caller may read, or the default. */
+static enum status read_policy(struct op *op, const struct passphrase_policy **ret)
+{
+	struct span vault_id = {0};
+	enum member_level level = LEVEL_ADMIN;
+	int64_t id = PASSPHRASE_POLICY_DEFAULT;
+	struct vault v;
+	enum status by_id = request_int(op->req, "policyid", &id, &op->ans->err), by_vault;
+
+	if (by_id != ST_OK && by_id != ST_NOT_FOUND)
+		return op->ans->status = by_id;
+	by_vault = request_string(op->req, "vaultid", &vault_id, &op->ans->err);
+	if (by_vault != ST_OK && by_vault != ST_NOT_FOUND)
+		return op->ans->status = by_vault;
+	if (by_id == ST_OK && by_vault == ST_OK)
+		return answer_fail(op->ans, ST_INVALID, "policyid and vaultid exclude each other");
+	if (by_vault == ST_OK) {
+		by_vault = vault_find(op, vault_id, &v, &op->ans->err);
+		if (by_vault == ST_OK && op->caller->user != 0)
+			by_vault =
+			    member_level(op, vault_id, op->caller->user, &level, &op->ans->err);
+		if (by_vault == ST_NOT_FOUND || level == LEVEL_NONE)
+			return answer_fail(op->ans, ST_DENIED, "permission denied");
+		if (by_vault != ST_OK)
+			return op->ans->status = by_vault;
+		id = v.policy;
+	}
+	*ret = id < 0 ? NULL : passphrase_policy((uint64_t)id);
+	if (*ret == NULL)
+		return answer_fail(op->ans, ST_INVALID, "there is no such policy");
+	return ST_OK;
+}
+
+enum status storedsafe_checkpolicy(struct op *op)
+{
+	const struct passphrase_policy *p = NULL;
+	struct span passphrase;
+	struct json_writer w;
+	bool valid = true;
+	enum status st = request_string(op->req, "passphrase", &passphrase, &op->ans->err);
+
+	if (st == ST_NOT_FOUND)
+		return answer_fail(op->ans, ST_INVALID, "passphrase is missing");
+	if (st != ST_OK)
+		return op->ans->status = st;
+	st = read_policy(op, &p);
+	if (st != ST_OK)
+		return st;
+	json_writer_init(&w, &op->ans->data);
+	json_begin_object(&w);
+	json_put_cstr(&w, "policy_name", p->name);
+	json_put_uint(&w, "policy_id", p->id);
+	json_name(&w, "rules");
+	json_begin_array(&w);
+	for (size_t i = 0; i < p->n_rules; i++) {
+		bool kept = passphrase_keeps(&p->rules[i], passphrase);
+
+		valid = valid && kept;
+		json_begin_object(&w);
+		json_put_cstr(&w, "rule", passphrase_rule_name(&p->rules[i]));
+		json_put_uint(&w, "value", p->rules[i].value);
+		json_put_bool(&w, "valid", kept);
+		json_end_object(&w);
+	}
+	json_end_array(&w);
+	json_put_bool(&w, "passphrase_valid", valid);
+	json_end_object(&w);
+	op->ans->shape = ANSWER_DATA;
+	return op->ans->status = builder_status(&op->ans->data);
+}
