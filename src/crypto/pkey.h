@@ -1,6 +1,6 @@
 /*
  * Asymmetric keys: Ed25519 (RFC 8032), ECDSA on the NIST curves (FIPS 186-4), RSA (RFC 8017).  Signing: pkey_sign.h; encryption: pkey_crypt.h; DER, PEM:
- * pkey_text.h; certificates: pkey_cert.h.
+ * pkey_text.h; certificates: cert.h.
  *
  * A key is immutable once made, counted by reference, and may be used by any number of threads at once.  It lies in locked memory, and so does
  * all that OpenSSL makes of it.  The randomness of key generation and of signatures is OpenSSL's own generator (CTR_DRBG, seeded from

@@ -36,6 +36,17 @@ static bool private_fits(size_t len, const struct pkey_parts *p)
 	       is_odd(p->q) && bits_of(p->d) > 1 && bits_of(p->d) <= len * 8;
 }
 
+/* What is computed when the others are checked, and only looked at when they are trusted. */
+static bool computed_fits(size_t len, const struct pkey_parts *p)
+{
+	const struct span computed[] = {p->dp, p->dq, p->qinv};
+
+	for (size_t i = 0; i < 3; i++)
+		if (bits_of(computed[i]) == 0 || bits_of(computed[i]) > len * 4)
+			return false;
+	return true;
+}
+
 /* ------------------------------------------------------------ checking the private numbers, computing the others */
 
 struct numbers {
@@ -204,6 +215,8 @@ enum status pkey_rsa_set(struct pkey *k, const struct pkey_parts *p, enum pkey_t
 		return ST_INVALID;
 	if (k->has_private && trust == PKEY_CHECKED)
 		return set_checked(k, p);
+	if (k->has_private && !computed_fits(len, p))
+		return ST_INVALID;
 	return set(k, p);
 }
 

@@ -16,6 +16,8 @@
 #include "crypto/decimal.h"
 #include "crypto/digest.h"
 #include "crypto/kdf.h"
+#include "crypto/pkey_sign.h"
+#include "crypto/pkey_text.h"
 
 #define SECRET(p, n) (void)VALGRIND_MAKE_MEM_UNDEFINED((p), (n))
 #define PUBLIC(p, n) (void)VALGRIND_MAKE_MEM_DEFINED((p), (n))
@@ -214,6 +216,39 @@ static void decimals(void **state)
 	assert_memory_equal(text, "123456789012345678901234567890123456789", n);
 }
 
+/* An Ed25519 seed from PKCS#8, through a signature, and out again in each form. */
+static void ed25519_keys(void **state)
+{
+	static const struct pkey_how how = {0};
+	uint8_t der[48] = {0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20};
+	struct secret *text[3] = {NULL, NULL, NULL};
+	struct pkey *k = NULL, *again = NULL;
+	uint8_t sig[PKEY_SIG_MAX];
+	unsigned before = seen();
+	size_t n = 0;
+
+	(void)state;
+	memset(der + 16, 0x42, 32);
+	SECRET(der + 16, 32);
+	assert_int_equal(pkey_from_pkcs8(span_of(der, sizeof der), PKEY_CHECKED, &k), ST_OK);
+	assert_int_equal(pkey_sign(k, &how, span_str("text"), sig, &n), ST_OK);
+	assert_int_equal(pkey_pkcs8(k, &text[0]), ST_OK);
+	assert_int_equal(pkey_pkcs8_pem(k, &text[1]), ST_OK);
+	assert_int_equal(pkey_export(k, &text[2]), ST_OK);
+	assert_int_equal(seen(), before);
+	PUBLIC(secret_bytes(text[0]), secret_len(text[0]));
+	assert_int_equal(secret_len(text[0]), sizeof der);
+	PUBLIC(der + 16, 32);
+	assert_memory_equal(secret_bytes(text[0]), der, sizeof der);
+	assert_int_equal(pkey_from_pkcs8(secret_span(text[0]), PKEY_CHECKED, &again), ST_OK);
+	PUBLIC(sig, n);
+	assert_int_equal(pkey_verify(again, &how, span_str("text"), span_of(sig, n)), ST_OK);
+	for (size_t i = 0; i < 3; i++)
+		secret_free(&text[i]);
+	pkey_unref(&k);
+	pkey_unref(&again);
+}
+
 static void keyed_digests(void **state)
 {
 	(void)state;
@@ -272,6 +307,7 @@ int main(void)
 	    cmocka_unit_test(base64),
 	    cmocka_unit_test(hashing),
 	    cmocka_unit_test(decimals),
+	    cmocka_unit_test(ed25519_keys),
 	    cmocka_unit_test(keyed_digests),
 	    cmocka_unit_test(ciphers),
 	};

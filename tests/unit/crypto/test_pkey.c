@@ -453,6 +453,28 @@ static void primes_of_rsa(void **state)
 	pkey_parts_free(&p);
 }
 
+/* Trusted or not, what is computed for RSA has a length. */
+static void trusted_numbers_have_a_length(void **state)
+{
+	struct pkey_parts p = parts_of(PKEY_RSA2048);
+	struct span *const computed[] = {&p.dp, &p.dq, &p.qinv};
+	struct pkey *k = NULL;
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		const struct span good = *computed[i];
+
+		*computed[i] = p.n;
+		assert_int_equal(pkey_from_parts(PKEY_RSA2048, &p, PKEY_TRUSTED, &k), ST_INVALID);
+		*computed[i] = span_of(NULL, 0);
+		assert_int_equal(pkey_from_parts(PKEY_RSA2048, &p, PKEY_TRUSTED, &k), ST_INVALID);
+		*computed[i] = good;
+	}
+	assert_int_equal(pkey_from_parts(PKEY_RSA2048, &p, PKEY_TRUSTED, &k), ST_OK);
+	pkey_unref(&k);
+	pkey_parts_free(&p);
+}
+
 /* ------------------------------------------------------------ misuse */
 
 static int unknown_alg(void)
@@ -490,6 +512,7 @@ int main(void)
 	    cmocka_unit_test(ranges_of_a_curve),
 	    cmocka_unit_test(exponents_of_rsa),
 	    cmocka_unit_test(primes_of_rsa),
+	    cmocka_unit_test(trusted_numbers_have_a_length),
 	    cmocka_unit_test(misuse_aborts),
 	};
 
