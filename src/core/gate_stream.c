@@ -243,7 +243,7 @@ static void put_last_line(struct builder *out, const char *text)
 
 	json_writer_init(&w, out);
 	json_begin_object(&w);
-	json_put_cstr(&w, "error", text);
+	json_put_cstr(&w, "stream_error", text);
 	json_end_object(&w);
 	builder_u8(out, '\n');
 }

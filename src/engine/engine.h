@@ -158,7 +158,7 @@ struct stream_kind {
 	 * an item is left, or v->out is full.  At the end of the input (STREAM_LAST) what is left is an item, or a failure.  An item in error is answered with a
 	 * line that says so and ends nothing.  ST_NEEDS_WRITER: reserve is called, then the rest is offered again.  ST_PENDING: op->slow is new work, as of prepare; the
 	 * rest is offered again when it is done.  Any other failure (answer_fail) ends the stream:
-	 * the gate appends a last line {"error":"text"}, so v->out must end with a whole line.
+	 * the gate appends a last line {"stream_error":"text"} (no item is answered so), so v->out must end with a whole line.
 	 */
 	enum status (*chunk)(struct op *op, struct stream_visit *v);
 	/* reserve(op): on the writer, in its turn, as the handler of an OP_WRITE; makes room for more items, of what chunk needs.  A failure ends the stream.  NULL:

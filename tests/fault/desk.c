@@ -333,7 +333,7 @@ static void stream(struct desk *d, size_t n)
 	d->body[out.n] = 0;
 	if (builder_status(&out) != ST_OK)
 		x->status = 503;
-	else if (strstr(d->body, "{\"error\":") != NULL)
+	else if (strstr(d->body, "{\"stream_error\":") != NULL)
 		x->status = 500;
 }
 

@@ -264,7 +264,7 @@ static void a_failure_is_a_line(void **state)
 	(void)state;
 	assert_int_equal(open_it("/v1/e/echo-stream/a"), 200);
 	assert_int_equal(say("one\n123456789012345678901\n", STREAM_GOES_ON), STREAM_OVER);
-	assert_string_equal(heard(), "one\n{\"error\":\"a line is longer than 20 bytes\"}\n");
+	assert_string_equal(heard(), "one\n{\"stream_error\":\"a line is longer than 20 bytes\"}\n");
 	assert_int_equal(open_it("/v1/e/write/a"), 204);
 }
 

@@ -654,13 +654,13 @@ static void a_long_item_ends_the_stream(void **state)
 	assert_int_equal(say(t, "\n"), STREAM_MORE);
 	assert_int_equal(say(t, longest), STREAM_MORE);
 	assert_int_equal(say(t, "x"), STREAM_OVER);
-	assert_non_null(strstr(heard(t), "{\"error\":\"a line is longer than 40 bytes\"}\n"));
+	assert_non_null(strstr(heard(t), "{\"stream_error\":\"a line is longer than 40 bytes\"}\n"));
 	talk_free(&t);
 	t = talk_open(h, "t/shout-stream/a", h->root);
 	offer(t, "a\n");
 	offer(t, longest);
 	assert_int_equal(say(t, "x\nb\n"), STREAM_OVER);
-	assert_string_equal(heard(t), "A\n{\"error\":\"a line is longer than 40 bytes\"}\n");
+	assert_string_equal(heard(t), "A\n{\"stream_error\":\"a line is longer than 40 bytes\"}\n");
 	assert_int_equal(audited("\"type\":\"response\"", "\"items\":1,",
 	                         "\"error\":\"a line is longer than 40 bytes\""),
 	                 2);
@@ -670,7 +670,7 @@ static void a_long_item_ends_the_stream(void **state)
 	assert_int_equal(say(t, longest), STREAM_MORE);
 	assert_int_equal(say(t, "x"), STREAM_MORE);
 	assert_int_equal(say(t, "x"), STREAM_OVER);
-	assert_string_equal(heard(t), "{\"error\":\"an item is longer than 40 bytes\"}\n");
+	assert_string_equal(heard(t), "{\"stream_error\":\"an item is longer than 40 bytes\"}\n");
 	talk_free(&t);
 	close_house(&h);
 }
@@ -701,7 +701,7 @@ static void a_failure_is_the_last_line(void **state)
 
 	(void)state;
 	assert_int_equal(say(t, "a\nstop\nb\n"), STREAM_OVER);
-	assert_string_equal(heard(t), "A\n{\"error\":\"stopped as told\"}\n");
+	assert_string_equal(heard(t), "A\n{\"stream_error\":\"stopped as told\"}\n");
 	assert_int_equal(audited("\"type\":\"response\"", "\"items\":1,\"failed\":0",
 	                         "\"error\":\"stopped as told\""),
 	                 1);
@@ -723,7 +723,7 @@ static void a_revoked_token_ends_its_streams(void **state)
 	assert_int_equal(say(t, "a\n"), STREAM_MORE);
 	revoke_token(h, token);
 	assert_int_equal(say(t, "b\n"), STREAM_OVER);
-	assert_string_equal(heard(t), "A\n{\"error\":\"permission denied\"}\n");
+	assert_string_equal(heard(t), "A\n{\"stream_error\":\"permission denied\"}\n");
 	assert_int_equal(
 	    audited("\"type\":\"response\"", "\"items\":1,", "\"error\":\"permission denied\""), 1);
 	talk_free(&t);
@@ -743,7 +743,7 @@ static void an_expired_token_ends_its_streams(void **state)
 	assert_int_equal(say(t, "a\n"), STREAM_MORE);
 	clock_manual_advance(&h->clock, 2 * NS_PER_S);
 	assert_int_equal(say(t, "b\n"), STREAM_OVER);
-	assert_string_equal(heard(t), "A\n{\"error\":\"permission denied\"}\n");
+	assert_string_equal(heard(t), "A\n{\"stream_error\":\"permission denied\"}\n");
 	talk_free(&t);
 	close_house(&h);
 }
@@ -761,7 +761,7 @@ static void a_changed_policy_ends_streams(void **state)
 	assert_int_equal(say(t, "a\n"), STREAM_MORE);
 	house_policy(h, "voice", "t/*", "read");
 	assert_int_equal(say_last(t, "b\n"), STREAM_OVER);
-	assert_string_equal(heard(t), "A\n{\"error\":\"permission denied\"}\n");
+	assert_string_equal(heard(t), "A\n{\"stream_error\":\"permission denied\"}\n");
 	talk_free(&t);
 	close_house(&h);
 }
@@ -775,12 +775,12 @@ static void another_mount_in_its_place_ends_streams(void **state)
 	(void)state;
 	assert_int_equal(house_ask(h, VERB_DELETE, "sys/mounts/t", h->root, NULL), ST_OK);
 	assert_int_equal(say(gone, "a\n"), STREAM_OVER);
-	assert_non_null(strstr(heard(gone), "{\"error\":\"no handler for route"));
+	assert_non_null(strstr(heard(gone), "{\"stream_error\":\"no handler for route"));
 	house_settle(h);
 	assert_int_equal(house_ask(h, VERB_WRITE, "sys/mounts/t", h->root, "{\"type\":\"toy\"}"),
 	                 ST_OK);
 	assert_int_equal(say(t, "a\n"), STREAM_OVER);
-	assert_string_equal(heard(t), "{\"error\":\"what is mounted here has changed since the "
+	assert_string_equal(heard(t), "{\"stream_error\":\"what is mounted here has changed since the "
 	                              "stream began\"}\n");
 	talk_free(&gone);
 	talk_free(&t);
@@ -922,14 +922,14 @@ static void what_cannot_be_reserved_ends_the_stream(void **state)
 	(void)state;
 	toy.reserve_answer = ST_LIMIT;
 	assert_int_equal(say(t, "a\nb\n"), STREAM_OVER);
-	assert_string_equal(heard(t), "A\n{\"error\":\"nothing is left\"}\n");
+	assert_string_equal(heard(t), "A\n{\"stream_error\":\"nothing is left\"}\n");
 	assert_int_equal(get(h, "t/get/reserved"), ST_NOT_FOUND); /* undone */
 	talk_free(&t);
 	toy.reserve_answer = ST_OK;
 	t = talk_open(h, "t/shout-stream/a?allow=0", h->root);
 	house_fail_commit(h, FAULTSTORE_NOT_DONE);
 	assert_int_equal(say(t, "a\n"), STREAM_OVER);
-	assert_int_equal(strncmp(heard(t), "{\"error\":\"", 10), 0);
+	assert_int_equal(strncmp(heard(t), "{\"stream_error\":\"", 17), 0);
 	talk_free(&t);
 	close_house(&h);
 }
@@ -954,7 +954,7 @@ static void a_reservation_is_authorized_too(void **state)
 	assert_int_equal(house_wait(h, &c), ST_OK);
 	wait_resumed(t);
 	assert_int_equal(visit(t), STREAM_OVER);
-	assert_string_equal(heard(t), "A\n{\"error\":\"permission denied\"}\n");
+	assert_string_equal(heard(t), "A\n{\"stream_error\":\"permission denied\"}\n");
 	assert_int_equal(get(h, "t/get/reserved"), ST_NOT_FOUND);
 	talk_free(&t);
 	close_house(&h);
@@ -1003,7 +1003,7 @@ static void slow_work_and_the_end(void **state)
 	assert_int_equal(toy.whispers_freed, 2);
 	wait_resumed(t);
 	assert_int_equal(visit(t), STREAM_OVER);
-	assert_string_equal(heard(t), "{\"error\":\"Vault is sealed\"}\n");
+	assert_string_equal(heard(t), "{\"stream_error\":\"Vault is sealed\"}\n");
 	talk_free(&t);
 	close_house(&h);
 }
@@ -1019,7 +1019,7 @@ static void sealing_ends_streams(void **state)
 	assert_int_equal(say(t, "a\n"), STREAM_MORE);
 	seal(h); /* waits for nobody */
 	assert_int_equal(say(t, "b\n"), STREAM_OVER);
-	assert_string_equal(heard(t), "A\n{\"error\":\"Vault is sealed\"}\n");
+	assert_string_equal(heard(t), "A\n{\"stream_error\":\"Vault is sealed\"}\n");
 	/* there is no key for the strings, but for the numbers none is needed */
 	assert_int_equal(
 	    audited("\"type\":\"response\"", "\"items\":1,", "\"error\":\"Vault is sealed\""), 1);
@@ -1036,7 +1036,7 @@ static void a_seal_that_is_over_has_ended_streams_all_the_same(void **state)
 	seal(h);
 	unseal(h);
 	assert_int_equal(say(t, "b\n"), STREAM_OVER);
-	assert_string_equal(heard(t), "{\"error\":\"Vault is sealed\"}\n");
+	assert_string_equal(heard(t), "{\"stream_error\":\"Vault is sealed\"}\n");
 	talk_free(&t);
 	t = talk_open(h, "t/shout-stream/a", h->root);
 	assert_int_equal(say_last(t, "b\n"), STREAM_OVER);
@@ -1072,7 +1072,7 @@ static void sealing_while_a_reservation_waits(void **state)
 	assert_int_equal(house_control(h, seal_before_it, &l), ST_OK);
 	wait_resumed(l.t);
 	assert_int_equal(visit(l.t), STREAM_OVER);
-	assert_string_equal(heard(l.t), "{\"error\":\"Vault is sealed\"}\n");
+	assert_string_equal(heard(l.t), "{\"stream_error\":\"Vault is sealed\"}\n");
 	talk_free(&l.t);
 	close_house(&h);
 }
@@ -1143,7 +1143,7 @@ static void an_end_that_cannot_be_audited_is_told(void **state)
 	talk_refused(h, "t/shout-stream/a", h->root, ST_IO, NULL);
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
 	assert_string_equal(heard(t),
-	                    "A\n{\"error\":\"the end of the stream could not be audited\"}\n");
+	                    "A\n{\"stream_error\":\"the end of the stream could not be audited\"}\n");
 	talk_free(&t);
 	talk_free(&lost);
 	assert_int_equal(toy.begun, 2);
