@@ -26,6 +26,7 @@
 #include "crypto/ct.h"
 #include "crypto/otp.h"
 #include "engine/storedsafe.h"
+#include "engine/transit.h"
 #include "hooks.h"
 #include "http/server.h"
 #include "notify.h"
@@ -51,6 +52,7 @@ struct daemon {
 	struct seal *seal;
 	struct sched *sched;
 	struct engine_table engines; /* that operators can mount */
+	struct transit *transit;
 	struct upkeep *upkeep;
 	struct pool *pool;
 	struct audit *audit;
@@ -282,12 +284,25 @@ static unsigned slow_threads(void)
 	return n < 2 ? 2 : n > SLOW_THREADS_MAX ? SLOW_THREADS_MAX : (unsigned)n;
 }
 
+static enum status make_later(void *ctx, struct slow *work)
+{
+	struct daemon *d = ctx;
+
+	return pool_later(d->pool, work);
+}
+
 static enum status build_engines(struct daemon *d, struct err *err)
 {
 	static struct storedsafe storedsafe = {.version = KEYTURN_VERSION};
+	const struct transit_config tc = {
+	    .prefix = "vault:v", .make_later = make_later, .ctx = d};
 
-	d->engines = (struct engine_table){
-	    .entries = {{&engine_kv, NULL}, {&engine_storedsafe, &storedsafe}}, .n = 2};
+	if (transit_new(&tc, &d->transit) != ST_OK)
+		return err_set(err, ST_NOMEM, "out of memory");
+	d->engines = (struct engine_table){.entries = {{&engine_kv, NULL},
+	                                               {&engine_transit, d->transit},
+	                                               {&engine_storedsafe, &storedsafe}},
+	                                   .n = 3};
 	const struct upkeep_config uc = {
 	    .engines = &d->engines,
 	    .sched = d->sched,
@@ -474,6 +489,7 @@ static void tear_down(struct daemon *d)
 	seal_free(&d->seal);
 	sys_free(&d->sys);
 	upkeep_free(&d->upkeep);
+	transit_free(&d->transit);
 	metrics_free(&d->metrics);
 	audit_free(&d->audit);
 	sched_free(&d->sched);

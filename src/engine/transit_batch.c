@@ -1,0 +1,629 @@
+/* encrypt, decrypt, rewrap: one item, or a batch of them; and data keys. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "crypto/random.h"
+#include "engine/transit_impl.h"
+#include "engine/transit_batch.h"
+
+/* Items that a thread keeps room for between requests. */
+#define KEPT_ITEMS 1024
+
+/* ---- what is asked for ---- */
+
+/* A name's first letter tells which it can be. */
+static struct span *member_of(struct crypt_item *i, struct span name)
+{
+	if (span_eq_str(name, "ciphertext"))
+		return &i->ciphertext;
+	if (span_eq_str(name, "plaintext"))
+		return &i->plaintext;
+	if (span_eq_str(name, "context"))
+		return &i->context;
+	if (span_eq_str(name, "associated_data"))
+		return &i->aad;
+	if (span_eq_str(name, "reference"))
+		return &i->reference;
+	return NULL;
+}
+
+static enum status version_of(const struct json_value *v, int64_t *ret)
+{
+	struct json_value number = *v;
+
+	number.type = JSON_NUMBER;
+	return (v->type == JSON_NUMBER || v->type == JSON_STRING) ? json_i64(&number, ret)
+	                                                          : ST_INVALID;
+}
+
+enum status batch_item(const struct json_value *o, struct crypt_item *i, struct err *err)
+{
+	const struct json_value *v = json_first(o);
+
+	*i = (struct crypt_item){.key_version = 0};
+	for (uint32_t n = 0; n < o->count; n++, v = json_next(v)) {
+		struct span *at = member_of(i, v->name);
+
+		if (at != NULL && v->type == JSON_STRING) {
+			*at =
+			    span_of(v->text.p != NULL ? v->text.p : (const uint8_t *)"", v->text.n);
+		} else if (at != NULL && v->type != JSON_NULL) {
+			return err_set(err, ST_INVALID, "'%.*s' must be a string", (int)v->name.n,
+			               (const char *)v->name.p);
+		} else if (span_eq_str(v->name, "key_version") && v->type != JSON_NULL &&
+		           version_of(v, &i->key_version) != ST_OK) {
+			return err_set(err, ST_INVALID, "'key_version' must be an integer");
+		}
+	}
+	return ST_OK;
+}
+
+/* Room for n items; NULL: no memory. */
+static struct crypt_item *room_for(struct transit_thread *t, size_t n)
+{
+	struct crypt_item *more;
+
+	if (n <= t->n_items)
+		return t->items;
+	more = reallocarray(NULL, n, sizeof *more);
+	if (more == NULL)
+		return NULL;
+	free(t->items);
+	t->items = more;
+	t->n_items = n;
+	return more;
+}
+
+static void give_back(struct transit_thread *t)
+{
+	if (t->n_items <= KEPT_ITEMS)
+		return;
+	free(t->items);
+	t->items = NULL;
+	t->n_items = 0;
+}
+
+static enum status read_batch(struct op *op, const struct json_value *list, enum batch_text need,
+                              struct batch *b, struct err *err)
+{
+	const struct json_value *v;
+
+	if (list->type != JSON_ARRAY)
+		return err_set(err, ST_INVALID,
+		               "failed to parse batch input: source data must be an array");
+	if (list->count == 0)
+		return err_set(err, ST_INVALID, "missing batch input to process");
+	if (list->count > BATCH_MAX)
+		return err_set(err, ST_INVALID, "batch input has %u items, of at most %u",
+		               list->count, BATCH_MAX);
+	b->items = room_for(op->thread, list->count);
+	if (b->items == NULL)
+		return err_set(err, ST_NOMEM, "no memory for the batch");
+	b->n = list->count;
+	b->many = true;
+	v = json_first(list);
+	for (size_t i = 0; i < b->n; i++, v = json_next(v)) {
+		enum status st;
+
+		if (v->type != JSON_OBJECT)
+			return err_set(err, ST_INVALID,
+			               "failed to parse batch input: '[%zu]' must be an object", i);
+		/* What is missing or of another type is the whole request's mistake, as in the reference. */
+		st = batch_item(v, &b->items[i], err);
+		if (st != ST_OK)
+			return err_wrap(err, st, "failed to parse batch input: [%zu]", i);
+		if (need == BATCH_PLAINTEXT && b->items[i].plaintext.p == NULL)
+			return err_set(err, ST_INVALID,
+			               "failed to parse batch input: '[%zu].plaintext' missing "
+			               "plaintext to encrypt",
+			               i);
+		if (need == BATCH_CIPHERTEXT && b->items[i].ciphertext.p == NULL)
+			return err_set(err, ST_INVALID,
+			               "failed to parse batch input: '[%zu].ciphertext' missing "
+			               "ciphertext to decrypt",
+			               i);
+	}
+	return ST_OK;
+}
+
+/* A text of a single request; a number is taken by its digits, as the reference does. */
+static enum status single_text(const struct request *r, const char *name, struct span *ret,
+                               struct err *err)
+{
+	const struct json_value *v = request_member(r, name);
+	enum status st;
+
+	if (v != NULL && v->type == JSON_NUMBER) {
+		*ret = v->text;
+		return ST_OK;
+	}
+	st = request_string(r, name, ret, err);
+	if (st == ST_OK && ret->p == NULL)
+		*ret = span_of("", 0);
+	return st == ST_NOT_FOUND ? ST_OK : st;
+}
+
+enum status batch_single(const struct request *r, struct crypt_item *i, struct err *err)
+{
+	enum status st = single_text(r, "plaintext", &i->plaintext, err);
+
+	if (st == ST_OK)
+		st = single_text(r, "ciphertext", &i->ciphertext, err);
+	if (st == ST_OK)
+		st = single_text(r, "context", &i->context, err);
+	if (st == ST_OK)
+		st = single_text(r, "associated_data", &i->aad, err);
+	if (st == ST_OK)
+		st = request_int(r, "key_version", &i->key_version, err);
+	return st == ST_NOT_FOUND ? ST_OK : st;
+}
+
+static enum status read_single(struct op *op, enum batch_text need, struct batch *b,
+                               struct err *err)
+{
+	enum status st;
+
+	b->items = room_for(op->thread, 1);
+	if (b->items == NULL)
+		return err_set(err, ST_NOMEM, "no memory for the request");
+	b->items[0] = (struct crypt_item){.key_version = 0};
+	b->n = 1;
+	b->many = false;
+	st = batch_single(op->req, &b->items[0], err);
+	if (st != ST_OK)
+		return st;
+	if (need == BATCH_PLAINTEXT && b->items[0].plaintext.p == NULL)
+		return err_set(err, ST_INVALID, "missing plaintext to encrypt");
+	if (need == BATCH_CIPHERTEXT && b->items[0].ciphertext.n == 0)
+		return err_set(err, ST_INVALID, "missing ciphertext to decrypt");
+	return ST_OK;
+}
+
+/* All items have a context, or none has. */
+static enum status check_contexts(const struct batch *b, struct err *err)
+{
+	for (size_t i = 1; i < b->n; i++)
+		if ((b->items[i].context.n > 0) != (b->items[0].context.n > 0))
+			return err_set(err, ST_INVALID,
+			               "context should be set either in all the request blocks or "
+			               "in none");
+	return ST_OK;
+}
+
+enum status batch_read(struct op *op, enum batch_text need, struct batch *b, struct err *err)
+{
+	const struct json_value *list = request_member(op->req, "batch_input");
+	enum status st = list != NULL && list->type != JSON_NULL
+	                     ? read_batch(op, list, need, b, err)
+	                     : read_single(op, need, b, err);
+
+	return st == ST_OK ? check_contexts(b, err) : st;
+}
+
+/* ---- what is answered ---- */
+
+/*
+ * What follows an item's text: nearly always the same, so it is made once for each version.  Version 0: a plaintext, which has none.
+ */
+struct tail {
+	char text[64];
+	size_t n;
+	uint32_t version;
+};
+
+static void tail_make(struct tail *t, uint32_t version)
+{
+	struct builder b;
+
+	builder_init_fixed(&b, t->text, sizeof t->text);
+	builder_u8(&b, '"');
+	if (version != 0) {
+		builder_str(&b, ",\"key_version\":");
+		builder_dec(&b, version);
+	}
+	MUST(builder_status(&b) == ST_OK);
+	t->n = b.n;
+	t->version = version;
+}
+
+static void put_tail(struct builder *out, struct tail *t, uint32_t version)
+{
+	if (t->n == 0 || t->version != version)
+		tail_make(t, version);
+	builder_add(out, span_of(t->text, t->n));
+}
+
+static void put_reference(struct builder *out, struct span reference)
+{
+	struct json_writer w;
+
+	if (reference.n == 0) {
+		builder_str(out, ",\"reference\":\"\"}");
+		return;
+	}
+	builder_str(out, ",\"reference\":");
+	json_writer_init(&w, out);
+	json_string(&w, reference);
+	builder_u8(out, '}');
+}
+
+/* What one operation does to one item: appends its member up to the end of its text; *ret_version: as struct tail. */
+typedef enum status item_work(struct crypt *c, const struct crypt_item *i, struct builder *out,
+                              uint32_t *ret_version, struct item_error *e);
+
+static enum status encrypt_item(struct crypt *c, const struct crypt_item *i, struct builder *out,
+                                uint32_t *ret_version, struct item_error *e)
+{
+	builder_str(out, "\"ciphertext\":\"");
+	return crypt_encrypt(c, i, out, ret_version, e);
+}
+
+static enum status no_ciphertext(struct item_error *e)
+{
+	*e = (struct item_error){.text = "missing ciphertext to decrypt"};
+	return ST_INVALID;
+}
+
+static enum status rewrap_item(struct crypt *c, const struct crypt_item *i, struct builder *out,
+                               uint32_t *ret_version, struct item_error *e)
+{
+	bool rewrapped;
+
+	if (i->ciphertext.n == 0)
+		return no_ciphertext(e);
+	builder_str(out, "\"ciphertext\":\"");
+	return crypt_rewrap(c, i, ENCRYPT_ANEW, out, ret_version, &rewrapped, e);
+}
+
+static enum status decrypt_item(struct crypt *c, const struct crypt_item *i, struct builder *out,
+                                uint32_t *ret_version, struct item_error *e)
+{
+	if (i->ciphertext.n == 0)
+		return no_ciphertext(e);
+	builder_str(out, "\"plaintext\":\"");
+	*ret_version = 0;
+	return crypt_decrypt(c, i, out, e);
+}
+
+/* How the items of a batch went. */
+struct outcome {
+	size_t good, mistakes, failures;
+};
+
+/* Items before the first are answered whole: the room for all of it at once, so that nothing is moved. */
+static bool make_room(struct builder *out, const struct batch *b)
+{
+	size_t n = 64;
+
+	for (size_t i = 0; i < b->n; i++) {
+		const struct crypt_item *it = &b->items[i];
+
+		n += it->plaintext.n + it->ciphertext.n + it->reference.n + 160;
+	}
+	return builder_room(out, n) != NULL;
+}
+
+static enum status run_batch(struct op *op, struct crypt *c, const struct batch *b, item_work *work,
+                             const char *on_error, struct outcome *o)
+{
+	struct builder *out = &op->ans->data;
+	struct tail tail = {.n = 0};
+
+	builder_str(out, "{\"batch_results\":[");
+	for (size_t i = 0; i < b->n; i++) {
+		struct item_error e = {.text = NULL};
+		uint32_t version;
+		size_t before;
+		enum status st;
+
+		builder_str(out, i == 0 ? "{" : ",{");
+		before = out->n;
+		c->opened = b->opened != NULL ? &b->opened[i] : NULL;
+		st = work(c, &b->items[i], out, &version, &e);
+		if (st == ST_NEEDS_WRITER)
+			return st;
+		if (st == ST_OK) {
+			put_tail(out, &tail, version);
+			o->good++;
+		} else {
+			builder_cut(out, before);
+			builder_str(out, on_error);
+			builder_str(out, "\"error\":\"");
+			item_error_put(&e, out);
+			builder_u8(out, '"');
+			o->mistakes += !e.internal;
+			o->failures += e.internal;
+		}
+		put_reference(out, b->items[i].reference);
+	}
+	builder_str(out, "]}");
+	op->ans->shape = ANSWER_DATA;
+	return ST_OK;
+}
+
+static enum status run_single(struct op *op, struct crypt *c, const struct batch *b,
+                              item_work *work)
+{
+	struct builder *out = &op->ans->data;
+	struct item_error e = {.text = NULL};
+	struct tail tail = {.n = 0};
+	char text[64];
+	struct builder shown;
+	uint32_t version;
+	enum status st;
+
+	builder_u8(out, '{');
+	c->opened = b->opened;
+	st = work(c, &b->items[0], out, &version, &e);
+	op->ans->shape = ANSWER_DATA;
+	if (st == ST_OK) {
+		put_tail(out, &tail, version);
+		builder_u8(out, '}');
+	}
+	if (st == ST_OK || st == ST_NEEDS_WRITER)
+		return st;
+	builder_reset(out);
+	if (strcmp(e.text, ITEM_BAD_BASE64) != 0)
+		return answer_fail(op->ans, e.internal ? ST_IO : ST_INVALID, "%s", e.text);
+	builder_init_fixed(&shown, text, sizeof text - 1);
+	item_error_put(&e, &shown);
+	text[shown.n] = 0;
+	return answer_fail(op->ans, ST_INVALID, "%s", text);
+}
+
+/* The status of a batch in which something failed. */
+static enum status batch_status(struct op *op, const struct outcome *o)
+{
+	struct err err = {0};
+	unsigned code = o->mistakes > 0 ? 400 : 500;
+	int64_t wanted;
+	enum status st;
+
+	if (o->mistakes + o->failures == 0)
+		return ST_OK;
+	st = request_int(op->req, "partial_failure_response_code", &wanted, &err);
+	if (st == ST_OK && o->good > 0 && wanted >= 200 && wanted <= 599)
+		code = (unsigned)wanted;
+	else if (st != ST_NOT_FOUND && o->good > 0)
+		answer_warn(op->ans,
+		            "invalid HTTP response code override from "
+		            "partial_failure_response_code, reverting to %u",
+		            code);
+	op->ans->http_status = code;
+	return ST_OK;
+}
+
+static enum status done(struct op *op, struct crypt *c, enum status st, struct err *err)
+{
+	crypt_end(c);
+	give_back(op->thread);
+	if (st == ST_OK || st == ST_NEEDS_WRITER || st == ST_PENDING ||
+	    op->ans->err.status != ST_OK)
+		return op->ans->status = st;
+	return answer_fail(op->ans, st, "%s", err_text(err, st));
+}
+
+/* ---- encrypt ---- */
+
+enum status transit_key_exists(struct op *op, struct err *err)
+{
+	struct key_place p = key_place_of(op);
+	const struct named_key *k;
+
+	return key_find(&p, op->arg[0], &k, err);
+}
+
+/* The key that encrypting makes when there is none: of a kind that encrypts symmetrically, derived when there is a context. */
+static enum status upsert(struct op *op, const struct key_place *p, const struct batch *b,
+                          const struct named_key **ret, struct err *err)
+{
+	struct key_head head = {.type = KEY_AES256_GCM};
+	struct key_material m;
+	struct version_data v;
+	struct span type = {0};
+	struct transit_settings settings;
+	enum status st = transit_settings_read(p->view, &settings, err);
+
+	if (st != ST_OK)
+		return st;
+	if (settings.disable_upsert)
+		return err_set(err, ST_INVALID, "encryption key not found");
+	if (!key_name_valid(op->arg[0]))
+		return err_set(err, ST_INVALID, KEY_NAME_TEXT);
+	st = request_bool(op->req, "convergent_encryption", &head.convergent, err);
+	if (st == ST_OK || st == ST_NOT_FOUND)
+		st = request_string(op->req, "type", &type, err);
+	if (st != ST_OK && st != ST_NOT_FOUND)
+		return st;
+	head.derived = b->items[0].context.n > 0;
+	if (head.convergent && !head.derived)
+		return err_set(
+		    err, ST_INVALID,
+		    "convergent encryption requires derivation to be enabled, so context "
+		    "is required");
+	if (type.n > 0 && key_type_find(type, &head.type) != ST_OK)
+		return err_set(err, ST_INVALID, "unknown key type %.*s", (int)type.n,
+		               (const char *)type.p);
+	if (key_type_info(head.type)->family != FAMILY_AEAD)
+		return err_set(err, ST_INVALID, "key type %s not supported for this operation",
+		               key_type_info(head.type)->name);
+	if (!view_can_write(p->view))
+		return ST_NEEDS_WRITER;
+	st = key_material_new(head.type, 0, p->random, &m, err);
+	if (st != ST_OK)
+		return st;
+	key_material_data(&m, &v);
+	st = key_make(p, op->arg[0], &head, &v, err);
+	key_material_free(&m);
+	return st == ST_OK ? key_find(p, op->arg[0], ret, err) : st;
+}
+
+static bool may_encrypt(const struct key_head *h)
+{
+	return key_type_info(h->type)->encrypts && !h->soft_deleted;
+}
+
+static enum status run(struct op *op, struct crypt *c, const struct batch *b, item_work *work,
+                       const char *on_error, struct outcome *o)
+{
+	if (!b->many)
+		return run_single(op, c, b, work);
+	return make_room(&op->ans->data, b) ? run_batch(op, c, b, work, on_error, o) : ST_NOMEM;
+}
+
+enum status transit_encrypt_op(struct op *op)
+{
+	struct key_place p = key_place_of(op);
+	struct crypt c = {.key = NULL};
+	struct batch b = {.n = 0};
+	struct outcome o = {.good = 0};
+	struct err err = {0};
+	const struct named_key *k;
+	enum status st = batch_read(op, BATCH_PLAINTEXT, &b, &err);
+
+	if (st == ST_OK && request_member(op->req, "nonce") != NULL)
+		answer_warn(op->ans, "Endpoint ignored these unrecognized parameters: [nonce]");
+	if (st == ST_OK)
+		st = key_find(&p, op->arg[0], &k, &err);
+	if (st == ST_NOT_FOUND)
+		st = upsert(op, &p, &b, &k, &err);
+	if (st != ST_OK)
+		return done(op, &c, st, &err);
+	crypt_begin(&c, &p, k, p.transit->config.prefix);
+	if (may_encrypt(&k->head))
+		st = crypt_claim_items(&c, op, b.items, b.n, &err);
+	if (st == ST_OK)
+		st = run(op, &c, &b, encrypt_item, "", &o);
+	return done(op, &c, st == ST_OK ? batch_status(op, &o) : st, &err);
+}
+
+/* ---- decrypt, rewrap ---- */
+
+enum status transit_decrypt_op(struct op *op)
+{
+	struct key_place p = key_place_of(op);
+	struct crypt c = {.key = NULL};
+	struct batch b = {.n = 0};
+	struct outcome o = {.good = 0};
+	struct err err = {0};
+	const struct named_key *k;
+	enum status st = batch_read(op, BATCH_CIPHERTEXT, &b, &err);
+
+	if (st == ST_OK)
+		st = key_find(&p, op->arg[0], &k, &err);
+	if (st == ST_NOT_FOUND)
+		st = err_set(&err, ST_INVALID, "encryption key not found");
+	if (st == ST_OK && key_type_info(k->head.type)->family == FAMILY_RSA)
+		st = rsa_open(op, k, &b, &err);
+	if (st != ST_OK)
+		return done(op, &c, st, &err);
+	crypt_begin(&c, &p, k, p.transit->config.prefix);
+	st = run(op, &c, &b, decrypt_item, "\"plaintext\":\"\",", &o);
+	return done(op, &c, st == ST_OK ? batch_status(op, &o) : st, &err);
+}
+
+enum status transit_rewrap_op(struct op *op)
+{
+	struct key_place p = key_place_of(op);
+	struct crypt c = {.key = NULL};
+	struct batch b = {.n = 0};
+	struct outcome o = {.good = 0};
+	struct err err = {0};
+	const struct named_key *k;
+	enum status st = batch_read(op, BATCH_ANY, &b, &err);
+
+	if (st == ST_OK && !b.many && b.items[0].ciphertext.n == 0)
+		st = err_set(&err, ST_INVALID, "missing ciphertext to decrypt");
+	if (st == ST_OK)
+		st = key_find(&p, op->arg[0], &k, &err);
+	if (st == ST_NOT_FOUND)
+		st = err_set(&err, ST_INVALID, "encryption key not found");
+	if (st == ST_OK && key_type_info(k->head.type)->family == FAMILY_RSA)
+		st = rsa_open(op, k, &b, &err);
+	if (st != ST_OK)
+		return done(op, &c, st, &err);
+	crypt_begin(&c, &p, k, p.transit->config.prefix);
+	if (may_encrypt(&k->head))
+		st = crypt_claim_items(&c, op, b.items, b.n, &err);
+	if (st == ST_OK)
+		st = run(op, &c, &b, rewrap_item, "", &o);
+	return done(op, &c, st, &err);
+}
+
+/* ---- data keys ---- */
+
+#define DATAKEY_MAX 64
+
+static enum status datakey_bytes(struct op *op, size_t *ret, struct err *err)
+{
+	int64_t bits = 256;
+	enum status st = request_int(op->req, "bits", &bits, err);
+
+	if (st != ST_OK && st != ST_NOT_FOUND)
+		return st;
+	if (bits != 128 && bits != 256 && bits != 512)
+		return err_set(err, ST_INVALID, "invalid bit length");
+	*ret = (size_t)bits / 8;
+	return ST_OK;
+}
+
+/* arg 0: "plaintext" or "wrapped"; arg 1: the key. */
+static enum status datakey(struct op *op, struct crypt *c, const struct key_place *p,
+                           struct err *err)
+{
+	struct builder *out = &op->ans->data;
+	struct crypt_item i = {.key_version = 0};
+	struct item_error e = {.text = NULL};
+	const struct named_key *k;
+	bool shown = span_eq_str(op->arg[0], "plaintext");
+	uint8_t *key = view_alloc(p->view, DATAKEY_MAX);
+	struct tail tail = {.n = 0};
+	uint32_t version;
+	size_t n;
+	enum status st;
+
+	if (key == NULL)
+		return err_set(err, ST_NOMEM, "no locked memory for a data key");
+	if (!shown && !span_eq_str(op->arg[0], "wrapped"))
+		return err_set(err, ST_INVALID, "Invalid path, must be 'plaintext' or 'wrapped'");
+	st = batch_single(op->req, &i, err);
+	if (st == ST_OK)
+		st = key_find(p, op->arg[1], &k, err);
+	if (st == ST_NOT_FOUND)
+		return err_set(err, ST_INVALID, "encryption key not found");
+	if (st == ST_OK)
+		st = datakey_bytes(op, &n, err);
+	if (st != ST_OK)
+		return st;
+	random_fill(op->random, key, n);
+	crypt_begin(c, p, k, p->transit->config.prefix);
+	if (may_encrypt(&k->head) && i.key_version == 0)
+		st = crypt_claim(c, op, 1, err);
+	if (st != ST_OK)
+		return st;
+	builder_str(out, "{\"ciphertext\":\"");
+	st = crypt_encrypt_bytes(c, &i, span_of(key, n), out, &version, &e);
+	if (st == ST_INVALID)
+		return err_set(err, e.internal ? ST_IO : ST_INVALID, "%s", e.text);
+	if (st != ST_OK)
+		return st;
+	put_tail(out, &tail, version);
+	if (shown) {
+		builder_str(out, ",\"plaintext\":\"");
+		builder_base64(out, span_of(key, n));
+		builder_u8(out, '"');
+	}
+	builder_u8(out, '}');
+	op->ans->shape = ANSWER_DATA;
+	return ST_OK;
+}
+
+enum status transit_datakey_op(struct op *op)
+{
+	struct key_place p = key_place_of(op);
+	struct crypt c = {.key = NULL};
+	struct err err = {0};
+	enum status st = datakey(op, &c, &p, &err);
+
+	return done(op, &c, st, &err);
+}

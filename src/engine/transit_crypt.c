@@ -1,0 +1,750 @@
+/*
+ * A symmetric ciphertext is nonce, encrypted text and tag.  Keys of contexts are derived by HKDF-SHA256 with the context as info; convergent ones take 32 bytes
+ * more, under which HMAC-SHA256 of the plaintext gives the nonce: byte for byte what the reference computes (its convergent version 3).
+ * With associated data the nonce comes from another derived key and from both, since one nonce for two associated data would
+ * give the authentication key away; the reference lets that happen.
+ */
+#include "engine/transit_crypt.h"
+
+#include <string.h>
+
+#include "crypto/kdf.h"
+#include "crypto/pkey_crypt.h"
+#include "engine/transit_impl.h"
+
+#define CONVERGENT_LEN 32
+
+static enum status fail(struct item_error *e, const char *text)
+{
+	*e = (struct item_error){.text = text};
+	return ST_INVALID;
+}
+
+static enum status fail_inside(struct item_error *e, const char *text)
+{
+	*e = (struct item_error){.text = text, .internal = true};
+	return ST_INVALID;
+}
+
+static enum status no_memory(struct item_error *e)
+{
+	return fail_inside(e, "out of memory");
+}
+
+/* ---- a run ---- */
+
+void crypt_begin(struct crypt *c, const struct key_place *place, const struct named_key *k,
+                 const char *prefix)
+{
+	c->place = place;
+	c->key = k;
+	c->head = &k->head;
+	c->prefix = prefix;
+}
+
+static void count_decrypted(struct crypt *c)
+{
+	if (c->decrypted > 0)
+		uses_decrypted(c->from->uses, c->decrypted, uses_day(c->place->now_ns));
+	c->decrypted = 0;
+}
+
+static void give_back_claims(struct crypt *c)
+{
+	if (c->claimed != NULL)
+		uses_decrypted(c->claimed->uses, 0, uses_day(c->place->now_ns));
+	if (c->claims > 0)
+		uses_return(c->claimed->uses, c->claims);
+	c->claims = 0;
+	key_version_unref(&c->claimed);
+	while (c->n_pinned > 0) {
+		struct crypt_pinned *p = &c->pinned[--c->n_pinned];
+
+		uses_decrypted(p->version->uses, 0, uses_day(c->place->now_ns));
+		uses_return(p->version->uses, p->claims);
+		key_version_unref(&p->version);
+	}
+}
+
+static void drop_derived(struct crypt *c)
+{
+	if (c->derived_key != NULL)
+		aead_key_clear(&c->derived_key);
+	builder_reset(&c->derived_context);
+	key_version_unref(&c->derived_of);
+}
+
+void crypt_end(struct crypt *c)
+{
+	count_decrypted(c);
+	give_back_claims(c);
+	drop_derived(c);
+	key_version_unref(&c->from);
+	key_version_unref(&c->to);
+	secret_free(&c->derived);
+	builder_free(&c->derived_context);
+	builder_free(&c->text);
+	builder_free(&c->context);
+	builder_free(&c->aad);
+	wipe(c->nonces, sizeof c->nonces);
+	c->nonces_left = 0;
+}
+
+/* Version `number` into *at, which is c->from or c->to. */
+static enum status find_version(struct crypt *c, uint32_t number, const struct key_version **at,
+                                struct item_error *e)
+{
+	const struct key_version *v = NULL;
+	struct err err = {0};
+	enum status st;
+
+	if (*at != NULL && (*at)->number == number)
+		return ST_OK;
+	if (at == &c->from)
+		count_decrypted(c);
+	st = key_get_version(c->place, c->key, number, &v, &err);
+	if (st == ST_NOT_FOUND)
+		return fail(e, "no such key version");
+	if (st != ST_OK)
+		return fail_inside(e, "the key version cannot be read");
+	key_version_unref(at);
+	*at = key_version_ref(v);
+	if (at == &c->to) {
+		struct builder b;
+
+		builder_init_fixed(&b, c->begin, sizeof c->begin);
+		text_begin(&b, c->prefix, number);
+		MUST(builder_status(&b) == ST_OK);
+		c->begin_n = b.n;
+	}
+	return ST_OK;
+}
+
+/* ---- claims ---- */
+
+/* The latest version may do no more: a new one, in this transaction. */
+static enum status rotate_used_up(struct crypt *c, struct err *err)
+{
+	struct span name = c->key->name;
+	enum status st = key_rotate(c->place, c->key, NULL, "max_operations", err);
+
+	key_version_unref(&c->to);
+	if (st == ST_OK)
+		st = key_find(c->place, name, &c->key, err);
+	if (st == ST_OK)
+		c->head = &c->key->head;
+	return st;
+}
+
+static enum status claim_on_writer(struct crypt *c, struct uses *u, uint64_t n, struct err *err)
+{
+	const struct uses_of of = key_uses_of(c->place, c->key, c->to->number);
+
+	return uses_reserve(u, &of, n, key_bound(c->head), err);
+}
+
+static enum status claim_latest(struct crypt *c, struct op *op, uint64_t n, struct err *err)
+{
+	const struct uses_of of = key_uses_of(c->place, c->key, c->to->number);
+	struct uses *u = c->to->uses;
+	enum status st = uses_claim(u, n);
+
+	if (st == ST_NEEDS_WRITER && !view_can_write(c->place->view)) {
+		st = uses_pull(u, &of, err);
+		if (st == ST_OK)
+			st = uses_claim(u, n);
+	} else if (st == ST_NEEDS_WRITER) {
+		st = claim_on_writer(c, u, n, err);
+	}
+	if (st == ST_OK && uses_wanted(c->place->transit->uses, u))
+		op->nudge = true;
+	return st;
+}
+
+enum status crypt_claim(struct crypt *c, struct op *op, uint64_t n, struct err *err)
+{
+	struct item_error e;
+	enum status st;
+
+	if (n == 0)
+		return ST_OK;
+	if (find_version(c, c->head->latest, &c->to, &e) != ST_OK)
+		return err_set(err, e.internal ? ST_IO : ST_INVALID, "%s", e.text);
+	st = claim_latest(c, op, n, err);
+	if (st == ST_LIMIT && n > key_bound(c->head))
+		return err_set(
+		    err, ST_INVALID,
+		    "more items than one version of the key may encrypt (max_operations %llu)",
+		    (unsigned long long)key_bound(c->head));
+	if (st == ST_LIMIT) {
+		st = rotate_used_up(c, err);
+		if (st == ST_OK && find_version(c, c->head->latest, &c->to, &e) != ST_OK)
+			st = err_set(err, ST_IO, "%s", e.text);
+		if (st == ST_OK)
+			st = claim_latest(c, op, n, err);
+	}
+	if (st != ST_OK)
+		return st;
+	c->claimed = key_version_ref(c->to);
+	c->claims = n;
+	return ST_OK;
+}
+
+/* An older version that an item names and may name; 0: the latest, or one that its own turn refuses. */
+static uint32_t pinned_version(const struct key_head *h, const struct crypt_item *i)
+{
+	if (i->key_version <= 0 || i->key_version >= h->latest ||
+	    i->key_version < h->min_encryption || i->key_version < h->min_available)
+		return 0;
+	return (uint32_t)i->key_version;
+}
+
+/* ST_NOT_FOUND: there is nothing to claim, which the items that name it will find out. */
+static enum status claim_version(struct crypt *c, uint32_t number, uint64_t n)
+{
+	const struct uses_of of = key_uses_of(c->place, c->key, number);
+	struct crypt_pinned *p = &c->pinned[c->n_pinned];
+	const struct key_version *v;
+	struct err err = {0};
+	enum status st = key_get_version(c->place, c->key, number, &v, &err);
+
+	if (st != ST_OK || v->state != VERSION_USABLE)
+		return ST_NOT_FOUND;
+	st = uses_claim(v->uses, n);
+	if (st != ST_OK && uses_pull(v->uses, &of, &err) == ST_OK)
+		st = uses_claim(v->uses, n);
+	if (st != ST_OK)
+		return st;
+	*p = (struct crypt_pinned){.version = key_version_ref(v), .claims = n};
+	c->n_pinned++;
+	return ST_OK;
+}
+
+static enum status claim_pinned(struct crypt *c, const struct crypt_item *items, size_t n)
+{
+	uint32_t numbers[CRYPT_PINNED];
+	uint64_t counts[CRYPT_PINNED];
+	size_t known = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		uint32_t number = pinned_version(c->head, &items[i]);
+		size_t at = 0;
+
+		while (number != 0 && at < known && numbers[at] != number)
+			at++;
+		if (number == 0)
+			continue;
+		if (at == CRYPT_PINNED)
+			return ST_NEEDS_WRITER;
+		if (at == known) {
+			numbers[known] = number;
+			counts[known++] = 0;
+		}
+		counts[at]++;
+	}
+	for (size_t i = 0; i < known; i++)
+		if (claim_version(c, numbers[i], counts[i]) == ST_NEEDS_WRITER)
+			return ST_NEEDS_WRITER;
+	return ST_OK;
+}
+
+enum status crypt_claim_items(struct crypt *c, struct op *op, const struct crypt_item *items,
+                              size_t n, struct err *err)
+{
+	uint64_t latest = 0;
+	enum status st;
+
+	for (size_t i = 0; i < n; i++)
+		latest += items[i].key_version == 0 || items[i].key_version == c->head->latest;
+	st = crypt_claim(c, op, latest, err);
+	return st == ST_OK && latest < n && !view_can_write(c->place->view)
+	           ? claim_pinned(c, items, n)
+	           : st;
+}
+
+/* One encryption under c->to: of the claimed ones, or (a version that the caller named) by itself. */
+static enum status take_claim(struct crypt *c, struct item_error *e)
+{
+	struct err err = {0};
+	enum status st;
+
+	if (c->claims > 0 && c->claimed == c->to) {
+		c->claims--;
+		return ST_OK;
+	}
+	for (size_t i = 0; i < c->n_pinned; i++) {
+		if (c->pinned[i].claims == 0 || c->pinned[i].version->number != c->to->number)
+			continue;
+		c->pinned[i].claims--;
+		return ST_OK;
+	}
+	st = uses_claim(c->to->uses, 1);
+	if (st == ST_NEEDS_WRITER && view_can_write(c->place->view))
+		st = claim_on_writer(c, c->to->uses, 1, &err);
+	if (st == ST_OK)
+		uses_decrypted(c->to->uses, 0, uses_day(c->place->now_ns));
+	if (st == ST_LIMIT)
+		return fail(
+		    e,
+		    "this version of the key is used up: it has done max_operations encryptions");
+	if (st != ST_OK && st != ST_NEEDS_WRITER)
+		return fail_inside(e, "uses of the key could not be reserved");
+	return st;
+}
+
+/* ---- keys and nonces ---- */
+
+static enum status decode(struct span text, struct builder *b, struct item_error *e)
+{
+	builder_rewind(b);
+	return text.n == 0 ? ST_OK : text_unbase64(text, b, e);
+}
+
+static enum status derive(struct crypt *c, const struct key_version *v, struct item_error *e)
+{
+	const struct key_type_info *info = key_type_info(c->head->type);
+	struct span context = builder_span(&c->context), key;
+
+	if (c->derived_of == v && c->derived_key != NULL &&
+	    span_eq(builder_span(&c->derived_context), context))
+		return ST_OK;
+	drop_derived(c);
+	if (c->derived == NULL && secret_new(info->key_len + CONVERGENT_LEN, &c->derived) != ST_OK)
+		return no_memory(e);
+	if (c->derived_room == NULL)
+		c->derived_room = view_alloc64(c->place->view, aead_key_size(info->aead));
+	if (c->derived_room == NULL)
+		return no_memory(e);
+	hkdf_sha256(secret_span(v->material), span_of(NULL, 0), context, c->derived);
+	key = span_of(secret_bytes(c->derived), info->key_len);
+	if (aead_key_place(info->aead, key, c->derived_room, &c->derived_key) != ST_OK)
+		return no_memory(e);
+	builder_add(&c->derived_context, context);
+	if (builder_status(&c->derived_context) != ST_OK)
+		return no_memory(e);
+	c->derived_of = key_version_ref(v);
+	return ST_OK;
+}
+
+/* The cipher's key for this item: the version's own, or derived from it. */
+static enum status aead_for(struct crypt *c, const struct key_version *v,
+                            const struct crypt_item *i, const struct aead_key **ret,
+                            struct item_error *e)
+{
+	enum status st;
+
+	if (!c->head->derived) {
+		*ret = v->aead;
+		return ST_OK;
+	}
+	if (i->context.n == 0)
+		return fail(e, "missing 'context' for key derivation; the key was created using a "
+		               "derived key, which means additional, per-request information must "
+		               "be included in order to perform operations with the key");
+	st = decode(i->context, &c->context, e);
+	if (st == ST_OK)
+		st = derive(c, v, e);
+	if (st == ST_OK)
+		*ret = c->derived_key;
+	return st;
+}
+
+/* Of n random bytes; drawn for many items at once, as many as were claimed. */
+static struct span random_nonce(struct crypt *c, size_t n)
+{
+	if (c->nonces_left < n) {
+		size_t items =
+		    c->claims < sizeof c->nonces / n ? (size_t)c->claims + 1 : sizeof c->nonces / n;
+
+		if (items > sizeof c->nonces / n)
+			items = sizeof c->nonces / n;
+		c->nonces_left = items * n;
+		random_fill(c->place->random, c->nonces, c->nonces_left);
+	}
+	c->nonces_left -= n;
+	return span_of(c->nonces + c->nonces_left, n);
+}
+
+static void put_u64(uint8_t out[static 8], uint64_t v)
+{
+	for (size_t i = 0; i < 8; i++)
+		out[i] = (uint8_t)(v >> (8 * (7 - i)));
+}
+
+/* From the plaintext, so that the same text under the same context gives the same ciphertext. */
+static enum status convergent_nonce(struct crypt *c, struct span plain,
+                                    uint8_t ret[static SHA256_LEN], struct item_error *e)
+{
+	static const char label[] = "convergent, with associated data";
+	size_t key_len = key_type_info(c->head->type)->key_len;
+	struct span base = span_of(secret_bytes(c->derived) + key_len, CONVERGENT_LEN);
+	struct span parts[3] = {span_str(label)};
+	struct hmac_key *k = NULL;
+	uint8_t other[SHA256_LEN], length[8];
+	enum status st = hmac_key_new(base, &k);
+
+	if (st == ST_OK && c->aad.n == 0) {
+		hmac_sha256(k, &plain, 1, ret);
+	} else if (st == ST_OK) {
+		hmac_sha256(k, parts, 1, other);
+		hmac_key_free(&k);
+		st = hmac_key_new(span_of(other, sizeof other), &k);
+		put_u64(length, c->aad.n);
+		parts[0] = span_of(length, sizeof length);
+		parts[1] = builder_span(&c->aad);
+		parts[2] = plain;
+		if (st == ST_OK)
+			hmac_sha256(k, parts, 3, ret);
+	}
+	hmac_key_free(&k);
+	wipe(other, sizeof other);
+	return st == ST_OK ? st : no_memory(e);
+}
+
+/* ---- encrypting ---- */
+
+static enum status target_version(const struct crypt *c, const struct crypt_item *i, uint32_t *ret,
+                                  struct item_error *e)
+{
+	const struct key_head *h = c->head;
+
+	if (h->soft_deleted)
+		return fail(e, KEY_SOFT_DELETED_TEXT);
+	if (i->key_version < 0)
+		return fail(e, "requested version for encryption is negative");
+	if (i->key_version > h->latest)
+		return fail(
+		    e, "requested version for encryption is higher than the latest key version");
+	if (i->key_version != 0 && i->key_version < h->min_encryption)
+		return fail(
+		    e, "requested version for encryption is less than the minimum encryption key "
+		       "version");
+	*ret = i->key_version == 0 ? h->latest : (uint32_t)i->key_version;
+	return ST_OK;
+}
+
+/* c->text: room for a nonce, then the plaintext.  From there to a ciphertext, in place, and on to its base64. */
+static enum status seal_text(struct crypt *c, const struct crypt_item *i, size_t nonce_len,
+                             struct builder *out, struct item_error *e)
+{
+	struct span plain = span_from(builder_span(&c->text), nonce_len), nonce;
+	uint8_t sum[SHA256_LEN], *at = c->text.p;
+	const struct aead_key *key;
+	enum status st = aead_for(c, c->to, i, &key, e);
+
+	if (st == ST_OK && c->head->convergent)
+		st = convergent_nonce(c, plain, sum, e);
+	if (st != ST_OK)
+		return st;
+	nonce = c->head->convergent ? span_of(sum, nonce_len) : random_nonce(c, nonce_len);
+	if (builder_room(&c->text, AEAD_TAG_LEN) == NULL)
+		return no_memory(e);
+	at = c->text.p;
+	memcpy(at, nonce.p, nonce_len);
+	st = aead_seal(key, nonce, builder_span(&c->aad), span_of(at + nonce_len, plain.n),
+	               at + nonce_len);
+	builder_took(&c->text, AEAD_TAG_LEN);
+	if (st == ST_LIMIT)
+		return fail(e, "the plaintext is too long");
+	if (st != ST_OK)
+		return fail_inside(e, "encryption failed");
+	builder_add(out, span_of(c->begin, c->begin_n));
+	builder_base64(out, builder_span(&c->text));
+	return ST_OK;
+}
+
+static enum status encrypt_rsa(struct crypt *c, struct builder *out, struct item_error *e)
+{
+	uint8_t sealed[PKEY_CRYPT_MAX];
+	size_t n;
+	enum status st =
+	    pkey_encrypt(c->to->pkey, DIGEST_SHA2_256, builder_span(&c->text), sealed, &n);
+
+	if (st == ST_OK) {
+		builder_add(out, span_of(c->begin, c->begin_n));
+		builder_base64(out, span_of(sealed, n));
+	}
+	if (st == ST_LIMIT)
+		return fail(e, "the plaintext is too long for the key");
+	return st == ST_OK ? st : fail_inside(e, "encryption failed");
+}
+
+/* How many bytes stand before the text while it is encrypted. */
+static size_t nonce_len(const struct crypt *c)
+{
+	const struct key_type_info *info = key_type_info(c->head->type);
+
+	return info->family == FAMILY_AEAD ? aead_info(info->aead)->nonce_len : 0;
+}
+
+/* Room for the nonce; the plaintext is added behind it. */
+static enum status begin_text(struct crypt *c, struct item_error *e)
+{
+	size_t n = nonce_len(c);
+
+	builder_rewind(&c->text);
+	if (n == 0)
+		return ST_OK;
+	if (builder_room(&c->text, n) == NULL)
+		return no_memory(e);
+	builder_took(&c->text, n);
+	return ST_OK;
+}
+
+/* Of what stands in c->text, under c->to. */
+static enum status encrypt_text(struct crypt *c, const struct crypt_item *i, struct builder *out,
+                                uint32_t *ret_version, struct item_error *e)
+{
+	const struct key_type_info *info = key_type_info(c->head->type);
+	size_t before = out->n;
+	enum status st;
+
+	if (c->to->state != VERSION_USABLE)
+		return fail(e, "this version of the key is disabled");
+	if (i->aad.n > 0 && info->family != FAMILY_AEAD)
+		return fail(e, "associated data is not supported by this type of key");
+	st = decode(i->aad, &c->aad, e);
+	if (st == ST_OK)
+		st = take_claim(c, e);
+	if (st != ST_OK)
+		return st;
+	st = info->family == FAMILY_AEAD ? seal_text(c, i, nonce_len(c), out, e)
+	                                 : encrypt_rsa(c, out, e);
+	if (st == ST_OK && builder_status(out) != ST_OK)
+		st = fail_inside(e, "no memory for the answer");
+	if (st == ST_OK) {
+		*ret_version = c->to->number;
+		return st;
+	}
+	builder_cut(out, before);
+	uses_return(c->to->uses, 1); /* nothing was encrypted, or nobody gets it */
+	return st;
+}
+
+static enum status begin_encrypt(struct crypt *c, const struct crypt_item *i, struct item_error *e)
+{
+	uint32_t number;
+	enum status st;
+
+	if (!key_type_info(c->head->type)->encrypts)
+		return fail(e, "message encryption not supported for key type");
+	st = target_version(c, i, &number, e);
+	if (st == ST_OK)
+		st = find_version(c, number, &c->to, e);
+	return st == ST_OK ? begin_text(c, e) : st;
+}
+
+enum status crypt_encrypt(struct crypt *c, const struct crypt_item *i, struct builder *out,
+                          uint32_t *ret_version, struct item_error *ret_error)
+{
+	enum status st = begin_encrypt(c, i, ret_error);
+
+	if (st == ST_OK && i->plaintext.n > 0)
+		st = text_unbase64(i->plaintext, &c->text, ret_error);
+	return st == ST_OK ? encrypt_text(c, i, out, ret_version, ret_error) : st;
+}
+
+enum status crypt_encrypt_bytes(struct crypt *c, const struct crypt_item *i, struct span plain,
+                                struct builder *out, uint32_t *ret_version,
+                                struct item_error *ret_error)
+{
+	enum status st = begin_encrypt(c, i, ret_error);
+
+	if (st != ST_OK)
+		return st;
+	builder_add(&c->text, plain);
+	if (builder_status(&c->text) != ST_OK)
+		return no_memory(ret_error);
+	return encrypt_text(c, i, out, ret_version, ret_error);
+}
+
+/* ---- decrypting ---- */
+
+/* Which version, and the rest of the text decoded into c->text. */
+static enum status begin_decrypt(struct crypt *c, const struct crypt_item *i, struct item_error *e)
+{
+	const struct key_head *h = c->head;
+	struct span rest;
+	int64_t version;
+	enum status st;
+
+	if (h->soft_deleted)
+		return fail(e, KEY_SOFT_DELETED_TEXT);
+	if (!key_type_info(h->type)->encrypts)
+		return fail(e, "message decryption not supported for key type");
+	st = text_parse(i->ciphertext, c->prefix, TEXT_CIPHERTEXT, &version, &rest, e);
+	if (st != ST_OK)
+		return st;
+	if (version > h->latest)
+		return fail(e, "invalid ciphertext: version is too new");
+	if (version < h->min_decryption)
+		return fail(e, "ciphertext or signature version is disallowed by policy (too old)");
+	st = find_version(c, (uint32_t)version, &c->from, e);
+	if (st != ST_OK)
+		return st;
+	builder_rewind(&c->text);
+	st = text_unbase64(rest, &c->text, e);
+	if (st != ST_OK && !e->internal)
+		return fail(e, "invalid ciphertext: could not decode base64");
+	return st;
+}
+
+static enum status open_text(struct crypt *c, const struct crypt_item *i, struct span *ret_plain,
+                             struct item_error *e)
+{
+	size_t n = nonce_len(c);
+	const struct aead_key *key;
+	struct span nonce, sealed;
+	enum status st;
+
+	if (c->text.n < n)
+		return fail(e, "invalid ciphertext length");
+	st = decode(i->aad, &c->aad, e);
+	if (st == ST_OK)
+		st = aead_for(c, c->from, i, &key, e);
+	if (st != ST_OK)
+		return st;
+	nonce = span_of(c->text.p, n);
+	sealed = span_from(builder_span(&c->text), n);
+	if (sealed.n < AEAD_TAG_LEN ||
+	    aead_open(key, nonce, builder_span(&c->aad), sealed, c->text.p + n) != ST_OK)
+		return fail(e, "cipher: message authentication failed");
+	*ret_plain = span_of(c->text.p + n, sealed.n - AEAD_TAG_LEN);
+	return ST_OK;
+}
+
+/* What the pool made of it takes the ciphertext's place. */
+static enum status open_rsa(struct crypt *c, struct span *ret_plain, struct item_error *e)
+{
+	if (!c->from->has_private)
+		return fail(
+		    e,
+		    "cannot decrypt ciphertext, key version does not have a private counterpart");
+	MUST(c->opened != NULL);
+	if (c->opened->plain == NULL) {
+		*e = c->opened->error;
+		return ST_INVALID;
+	}
+	builder_reset(&c->text);
+	builder_add(&c->text, secret_span(c->opened->plain));
+	if (builder_status(&c->text) != ST_OK)
+		return no_memory(e);
+	*ret_plain = builder_span(&c->text);
+	return ST_OK;
+}
+
+/* From c->text, under c->from. */
+static enum status open_item(struct crypt *c, const struct crypt_item *i, struct span *ret_plain,
+                             struct item_error *e)
+{
+	enum status st;
+
+	if (c->from->state == VERSION_DESTROYED)
+		return fail(e, "this version of the key was destroyed");
+	if (key_type_info(c->head->type)->family == FAMILY_AEAD)
+		st = open_text(c, i, ret_plain, e);
+	else if (i->aad.n > 0)
+		return fail(e, "associated data is not supported by this type of key");
+	else
+		st = open_rsa(c, ret_plain, e);
+	if (st == ST_OK)
+		c->decrypted++;
+	return st;
+}
+
+enum status crypt_decrypt(struct crypt *c, const struct crypt_item *i, struct builder *out,
+                          struct item_error *ret_error)
+{
+	size_t before = out->n;
+	struct span plain;
+	enum status st = begin_decrypt(c, i, ret_error);
+
+	if (st != ST_OK)
+		return st;
+	if (c->from->rewrap_only)
+		return fail(ret_error, "this version of the key may only be rewrapped: rewrap the "
+		                       "ciphertext, then decrypt it");
+	if (c->from->state == VERSION_DISABLED)
+		return fail(ret_error,
+		            "this version of the key is disabled: its ciphertext is revoked");
+	st = open_item(c, i, &plain, ret_error);
+	if (st != ST_OK)
+		return st;
+	builder_base64(out, plain);
+	if (builder_status(out) == ST_OK)
+		return ST_OK;
+	builder_cut(out, before);
+	return fail_inside(ret_error, "no memory for the answer");
+}
+
+/* ---- rewrapping ---- */
+
+/* The plaintext moves to where the nonce of the new ciphertext leaves it; RSA has none. */
+static enum status again(struct crypt *c, const struct crypt_item *i, struct builder *out,
+                         uint32_t to, uint32_t *ret_version, struct item_error *e)
+{
+	size_t tag = key_type_info(c->head->type)->family == FAMILY_AEAD ? AEAD_TAG_LEN : 0;
+	enum status st;
+
+	builder_cut(&c->text, c->text.n - tag);
+	st = find_version(c, to, &c->to, e);
+	return st == ST_OK ? encrypt_text(c, i, out, ret_version, e) : st;
+}
+
+enum status crypt_rewrap(struct crypt *c, const struct crypt_item *i, enum crypt_current how,
+                         struct builder *out, uint32_t *ret_version, bool *ret_rewrapped,
+                         struct item_error *ret_error)
+{
+	size_t before = out->n;
+	uint32_t to = 0;
+	struct span plain;
+	enum status st = begin_decrypt(c, i, ret_error);
+
+	if (st == ST_OK)
+		st = target_version(c, i, &to, ret_error);
+	if (st != ST_OK)
+		return st;
+	if (c->from->state == VERSION_DISABLED && !c->from->rewrap_only)
+		return fail(ret_error,
+		            "this version of the key is disabled: its ciphertext is revoked");
+	st = open_item(c, i, &plain, ret_error);
+	if (st != ST_OK)
+		return st;
+	if (how == KEEP_CURRENT && to == c->from->number) {
+		builder_add(out, i->ciphertext);
+		if (builder_status(out) != ST_OK) {
+			builder_cut(out, before);
+			return fail_inside(ret_error, "no memory for the answer");
+		}
+		*ret_version = to;
+		*ret_rewrapped = false;
+		return ST_OK;
+	}
+	st = again(c, i, out, to, ret_version, ret_error);
+	if (st == ST_OK)
+		*ret_rewrapped = true;
+	return st;
+}
+
+/* ---- signing keys of contexts ---- */
+
+enum status key_ed25519(struct span seed, struct pkey **ret)
+{
+	const struct pkey_parts parts = {.d = seed};
+
+	return pkey_from_parts(PKEY_ED25519, &parts, PKEY_TRUSTED, ret);
+}
+
+enum status key_derive_ed25519(const struct key_version *v, struct span context, struct pkey **ret,
+                               struct err *err)
+{
+	struct secret *seed = NULL;
+	enum status st = secret_new(KEY_SEED_LEN, &seed);
+
+	if (st == ST_OK) {
+		hkdf_sha256(secret_span(v->material), span_of(NULL, 0), context, seed);
+		st = key_ed25519(secret_span(seed), ret);
+	}
+	secret_free(&seed);
+	return st == ST_OK ? st : err_set(err, st, "the key of the context could not be made");
+}

@@ -1,0 +1,131 @@
+/* The objects of transit, and what its files share.  Private to engine/transit*. */
+#ifndef ENGINE_TRANSIT_IMPL_H
+#define ENGINE_TRANSIT_IMPL_H
+
+#include "engine/transit.h"
+#include "engine/transit_batch.h"
+#include "engine/transit_key.h"
+
+/* Of the process. */
+struct transit {
+	struct transit_config config;
+	struct uses_table *uses;
+	struct transit_stock *stock; /* keys that the pool makes for automatic rotations */
+};
+
+#define THREAD_KEYS     512
+#define THREAD_VERSIONS 1024
+
+/* A key in a thread's cache. */
+struct key_slot {
+	struct named_key key; /* key.name lies in text */
+	uint8_t stamp[VIEW_STAMP_LEN];
+	uint64_t number; /* commit as of which the stamp was compared */
+	size_t n_prefix;
+	char text[]; /* the view's prefix, then the name */
+};
+
+/* Of a thread: what it knows.  Slots are found by hash; a second key of the same slot takes the place of the first. */
+struct transit_thread {
+	struct transit *transit;
+	struct key_slot *keys[THREAD_KEYS];
+	struct key_version *versions[THREAD_VERSIONS];
+	struct crypt_item *items; /* of the present request; room for n_items */
+	size_t n_items;
+	struct json line; /* of a stream */
+};
+
+#define KEY_NAME_TEXT                                                                            \
+	"invalid key name: letters, digits and underscores, and between them hyphens and dots; " \
+	"at "                                                                                    \
+	"most 128 of them"
+
+/* transit_record.c */
+#define KEY_PATH_MAX (KEY_NAME_MAX + 40)
+struct span key_head_path(struct span name, char buf[static KEY_PATH_MAX]);
+struct span key_version_path(const struct key_id *id, uint32_t number,
+                             char buf[static KEY_PATH_MAX]);
+/* "due/XXXXXXXXXXXXXXXX/NAME".  key_due_parse(name, ret): of "XXXXXXXXXXXXXXXX/", the folder's name below due/; ST_CORRUPT. */
+#define KEY_DUE "due/"
+struct span key_due_path(int64_t due_ns, struct span name, char buf[static KEY_PATH_MAX]);
+MUST_USE enum status key_due_parse(struct span name, int64_t *ret_ns);
+#define KEY_HEAD_MAX      160
+#define KEY_VERSION_FIXED 64 /* of a version's record, without the parts of any length */
+void key_head_encode(const struct key_head *h, struct builder *b);
+MUST_USE enum status key_head_decode(struct span record, struct key_head *ret);
+void key_version_encode(const struct version_data *v, struct builder *b);
+MUST_USE enum status key_version_decode(struct span record, struct version_data *ret);
+
+/* transit_cache.c */
+MUST_USE enum status transit_thread_new(void *self, void **ret);
+void transit_thread_drop(void *thread);
+void transit_thread_free(void **thread);
+
+/* transit_change.c: key_write_version(p, id, number, v, err): the record alone; the caller writes the head. */
+MUST_USE enum status key_write_version(const struct key_place *p, const struct key_id *id,
+                                       uint32_t number, const struct version_data *v,
+                                       struct err *err);
+
+/* transit_retire.c: key_retire_oldest(p, name, head, err): what max_versions asks for, in the transaction that adds a version; head is changed, not yet written. */
+MUST_USE enum status key_retire_oldest(const struct key_place *p, struct span name,
+                                       struct key_head *head, struct err *err);
+
+/* transit_keys.c: key_head_params(r, h, err): the settings of a key that is to be made, from a request's members. */
+MUST_USE enum status key_head_params(const struct request *r, struct key_head *h, struct err *err);
+
+/* transit_show.c: key_show(op, p, k, context, err): the answer's data. */
+MUST_USE enum status key_show(struct op *op, const struct key_place *p, const struct named_key *k,
+                              struct span context, struct err *err);
+
+/*
+ * transit_slow.c: make_slowly(op, type, ret, err): material that takes long, by the pool: ST_PENDING the first time (op->slow is set), then ST_OK.
+ * The stock, for rotations that nobody waits for (writer's thread): stock_take(s, type, ret): ST_OK: one was ready; ST_PENDING: it is being made, tick again
+ * (transit_config.make_later); ST_BUSY.
+ */
+MUST_USE enum status make_slowly(struct op *op, enum key_type type, struct key_material *ret,
+                                 struct err *err);
+struct transit_stock;
+MUST_USE enum status stock_new(const struct transit_config *config, struct transit_stock **ret);
+void stock_free(struct transit_stock **s);
+void stock_clear(struct transit_stock *s);
+MUST_USE enum status stock_take(struct transit_stock *s, enum key_type type,
+                                struct key_material *ret);
+
+/* transit_crypt.c: key_ed25519(seed, ret): of KEY_SEED_LEN bytes.  key_derive_ed25519(v, context, ret, err): the key of a context. */
+MUST_USE enum status key_ed25519(struct span seed, struct pkey **ret);
+MUST_USE enum status key_derive_ed25519(const struct key_version *v, struct span context,
+                                        struct pkey **ret, struct err *err);
+
+/* transit_tick.c: the life of the engine. */
+extern const struct engine_life transit_life;
+
+/* transit.c: settings of a mount (config/keys, cache-config). */
+struct transit_settings {
+	bool disable_upsert;
+	uint32_t cache_size;
+};
+MUST_USE enum status transit_settings_read(const struct view *v, struct transit_settings *ret,
+                                           struct err *err);
+
+/* Handlers, by file. */
+enum status transit_key_exists(struct op *op, struct err *err); /* transit_batch.c: argument 0 */
+enum status transit_encrypt_op(struct op *op);
+enum status transit_decrypt_op(struct op *op);
+enum status transit_rewrap_op(struct op *op);
+enum status transit_datakey_op(struct op *op);
+enum status transit_stream_op(struct op *op); /* transit_stream.c */
+extern const struct stream_kind transit_encrypt_stream, transit_decrypt_stream,
+    transit_rewrap_stream;
+enum status transit_create_op(struct op *op); /* transit_keys.c */
+enum status transit_read_op(struct op *op);
+enum status transit_list_op(struct op *op);
+enum status transit_config_op(struct op *op);
+enum status transit_rotate_op(struct op *op);
+enum status transit_trim_op(struct op *op);
+enum status transit_delete_op(struct op *op);
+enum status transit_soft_delete_op(struct op *op);
+enum status transit_soft_restore_op(struct op *op);
+enum status transit_versions_op(struct op *op); /* transit_versions.c */
+enum status transit_version_op(struct op *op);
+
+#endif

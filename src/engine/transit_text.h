@@ -1,0 +1,35 @@
+/* The text of a ciphertext, a signature or a MAC: "vault:v7:" and base64; and base64 as callers send it. */
+#ifndef ENGINE_TRANSIT_TEXT_H
+#define ENGINE_TRANSIT_TEXT_H
+
+#include "base/bytes.h"
+
+/* Why one item of a request fails: a constant text; with `at` where it says so. */
+struct item_error {
+	const char *text; /* NULL: none */
+	size_t at;        /* for texts that end in "byte" */
+	bool internal;    /* not the caller's mistake */
+};
+#define ITEM_BAD_BASE64 "illegal base64 data at input byte"
+/* item_error_put(e, b): the text, in JSON's string without quotes (constant texts hold nothing to escape). */
+void item_error_put(const struct item_error *e, struct builder *b);
+
+/*
+ * text_parse(text, prefix, kind, ret_version, ret_rest, ret_error): prefix "vault:v"; kind TEXT_CIPHERTEXT or TEXT_SIGNATURE for the wording.  Version 0 is 1, as in the
+ * reference; a negative one is what it says.  ST_INVALID: ret_error is set.
+ */
+enum text_kind { TEXT_CIPHERTEXT, TEXT_SIGNATURE };
+MUST_USE enum status text_parse(struct span text, const char *prefix, enum text_kind kind,
+                                int64_t *ret_version, struct span *ret_rest,
+                                struct item_error *ret_error);
+/* text_begin(b, prefix, version): "vault:v7:". */
+void text_begin(struct builder *b, const char *prefix, uint32_t version);
+
+/*
+ * text_unbase64(text, b, ret_error): decoded onto b.  Line ends within are passed over, as Go's decoder does, since tools that wrap lines are used with
+ * it; everything else is strict.  ST_INVALID: ret_error says at which byte.  ST_NOMEM, ST_LIMIT: the builder's.
+ */
+MUST_USE enum status text_unbase64(struct span text, struct builder *b,
+                                   struct item_error *ret_error);
+
+#endif

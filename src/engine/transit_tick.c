@@ -1,0 +1,245 @@
+/*
+ * What transit does unasked, on the writer's thread, in small slices: reserve the next block of uses where half of one is left (or rotate, where the
+ * limit is near), rotate keys whose time has come, write down decryptions now and then, remove records of versions that are gone.
+ */
+#include <string.h>
+
+#include "base/clock.h"
+#include "engine/transit_impl.h"
+
+#define ROTATIONS_A_TICK 16
+#define RESERVES_A_TICK  64
+#define FLUSH_EVERY_NS   (INT64_C(60) * NS_PER_S)
+#define MAKING_NS        (INT64_C(2) * NS_PER_S) /* what an RSA key takes, about */
+
+/* ---- blocks of uses ---- */
+
+/* Its latest version may do no more than what is reserved: a new one before that is used. */
+static bool near_limit(const struct named_key *k, uint32_t version, const struct uses_counts *c)
+{
+	uint64_t bound = key_bound(&k->head), room = bound / 16;
+
+	if (room > USES_BLOCK / 2)
+		room = USES_BLOCK / 2;
+	return version == k->head.latest && c->encryptions + room >= bound;
+}
+
+static enum status rotate(struct key_place *p, const struct named_key *k, const char *cause,
+                          struct err *err)
+{
+	struct key_material m = {.private_key = NULL};
+	enum status st;
+
+	if (!key_type_info(k->head.type)->slow)
+		return key_rotate(p, k, NULL, cause, err);
+	st = stock_take(p->transit->stock, k->head.type, &m);
+	if (st == ST_OK)
+		st = key_rotate(p, k, &m, cause, err);
+	key_material_free(&m);
+	return st;
+}
+
+static enum status reserve(struct key_place *p, struct uses *u, const struct uses_of *of,
+                           struct err *err)
+{
+	const struct named_key *k;
+	struct uses_counts counts;
+	enum status st = key_find(p, of->name, &k, err);
+
+	/* Deleted meanwhile, or another key of that name. */
+	if (st == ST_NOT_FOUND || (st == ST_OK && memcmp(k->head.id.b, of->id->b, KEY_ID_LEN) != 0))
+		return ST_OK;
+	if (st == ST_OK)
+		st = uses_counts(p->transit->uses, of, &counts, err);
+	if (st != ST_OK)
+		return st;
+	if (near_limit(k, of->version, &counts) && !k->head.soft_deleted &&
+	    (!k->head.imported || k->head.import_rotation))
+		return rotate(p, k, "max_operations", err);
+	st = uses_reserve_more(u, of, key_bound(&k->head), err);
+	return st == ST_LIMIT ? ST_OK : st;
+}
+
+static enum status reserve_blocks(struct key_place *p, struct err *err)
+{
+	struct uses_table *t = p->transit->uses;
+	enum status st = ST_OK;
+
+	for (unsigned i = 0; st == ST_OK && i < RESERVES_A_TICK; i++) {
+		struct uses_of of = {.today = uses_day(p->now_ns)};
+		struct uses *u = uses_next_wanted(t, p->view, &of);
+
+		if (u == NULL)
+			break;
+		st = reserve(p, u, &of, err);
+		uses_unref(&u);
+	}
+	return st;
+}
+
+/* ---- keys that are due ---- */
+
+/* As long as a path in the storage can be: a name that was planted there must not stop the ticks. */
+#define ANY_PATH_MAX 640
+
+struct first {
+	char text[ANY_PATH_MAX];
+	struct builder b;
+};
+
+static enum status take_first(void *arg, struct span name)
+{
+	struct first *f = arg;
+
+	builder_add(&f->b, name);
+	return builder_status(&f->b);
+}
+
+/* The first name in a folder; empty: none. */
+static enum status first_of(const struct view *v, struct span folder, struct first *f,
+                            struct err *err)
+{
+	builder_init_fixed(&f->b, f->text, sizeof f->text);
+	return view_list(v, folder, span_of(NULL, 0), 1, take_first, f, err);
+}
+
+/* "due/TIME/": the first of the keys that are due then. */
+static enum status rotate_one(struct key_place *p, struct span folder, struct err *err)
+{
+	struct first name;
+	const struct named_key *k;
+	char path[KEY_PATH_MAX], text[ANY_PATH_MAX];
+	struct builder whole;
+	enum status st = first_of(p->view, folder, &name, err);
+
+	if (st != ST_OK || name.b.n == 0)
+		return st;
+	builder_init_fixed(&whole, text, sizeof text);
+	builder_add(&whole, folder);
+	builder_add(&whole, builder_span(&name.b));
+	st = key_find(p, builder_span(&name.b), &k, err);
+	if (st != ST_OK && st != ST_NOT_FOUND)
+		return st;
+	if (st == ST_OK &&
+	    span_eq(key_due_path(k->head.due_ns, k->name, path), builder_span(&whole)))
+		return rotate(p, k, "auto_rotate_period", err);
+	/* No key says so: planted, or left by what we do not know. */
+	return view_delete(p->view, builder_span(&whole), err);
+}
+
+/* Rotates what is due; *ret_next: when the next one is. */
+static enum status rotate_due(struct key_place *p, int64_t *ret_next, struct err *err)
+{
+	for (unsigned i = 0;; i++) {
+		struct first time;
+		char folder[ANY_PATH_MAX];
+		struct builder whole;
+		int64_t at;
+		enum status st = first_of(p->view, span_str(KEY_DUE), &time, err);
+
+		*ret_next = INT64_MAX;
+		if (st != ST_OK || time.b.n == 0)
+			return st;
+		builder_init_fixed(&whole, folder, sizeof folder);
+		builder_str(&whole, KEY_DUE);
+		builder_add(&whole, builder_span(&time.b));
+		if (key_due_parse(builder_span(&time.b), &at) != ST_OK) {
+			st = view_delete(p->view, builder_span(&whole), err);
+			if (st != ST_OK)
+				return st;
+			continue;
+		}
+		*ret_next = at;
+		if (at > p->now_ns)
+			return ST_OK;
+		*ret_next = INT64_MIN;
+		if (i == ROTATIONS_A_TICK)
+			return ST_OK;
+		st = rotate_one(p, builder_span(&whole), err);
+		if (st == ST_PENDING || st == ST_BUSY) {
+			/* its material is being made */
+			*ret_next = p->now_ns + MAKING_NS;
+			return ST_OK;
+		}
+		if (st != ST_OK)
+			return st;
+	}
+}
+
+/* ---- decryptions ---- */
+
+struct flush {
+	size_t n; /* counts in memory */
+	struct err *err;
+};
+
+static enum status flush_one(void *arg, struct uses *u, const struct uses_of *of)
+{
+	struct flush *f = arg;
+	enum status st;
+
+	f->n++;
+	if (!uses_dirty(u))
+		return ST_OK;
+	/* Of a version that is gone nothing is kept. */
+	st = key_uses_there(of, f->err);
+	return st == ST_OK ? uses_flush(u, of, f->err) : st == ST_NOT_FOUND ? ST_OK : st;
+}
+
+/* ---- life ---- */
+
+static enum status tick(void *self, void *thread, const struct view *mount,
+                        const struct mount_facts *facts, int64_t now_ns, int64_t *ret_next_ns,
+                        struct err *err)
+{
+	struct key_place p = {.view = mount,
+	                      .transit = self,
+	                      .thread = thread,
+	                      .random = &random_system,
+	                      .now_ns = now_ns};
+	struct flush f = {.err = err};
+	enum key_purge_state purge = KEY_PURGE_DONE;
+	int64_t next = INT64_MAX;
+	enum status st = reserve_blocks(&p, err);
+
+	(void)facts;
+	if (st == ST_OK)
+		st = rotate_due(&p, &next, err);
+	if (st == ST_OK)
+		st = key_purge(&p, &purge, err);
+	if (st == ST_OK)
+		st = uses_each(p.transit->uses, mount, uses_day(now_ns), flush_one, &f);
+	if (st == ST_OK)
+		st = uses_evict(p.transit->uses, mount, now_ns, key_uses_there, err);
+	if (st != ST_OK)
+		return st;
+	if (f.n > 0 && next > now_ns + FLUSH_EVERY_NS)
+		next = now_ns + FLUSH_EVERY_NS;
+	if (purge == KEY_PURGE_MORE)
+		next = INT64_MIN;
+	*ret_next_ns = next;
+	return ST_OK;
+}
+
+static enum status closing(void *self, void *thread, const struct view *mount, struct err *err)
+{
+	struct transit *t = self;
+
+	(void)thread;
+	return uses_close_all(t->uses, mount, NULL, 0, key_uses_there, err);
+}
+
+static void closed(void *self)
+{
+	struct transit *t = self;
+
+	uses_table_clear(t->uses);
+	stock_clear(t->stock);
+}
+
+const struct engine_life transit_life = {.thread_new = transit_thread_new,
+                                         .thread_drop = transit_thread_drop,
+                                         .thread_free = transit_thread_free,
+                                         .tick = tick,
+                                         .closing = closing,
+                                         .closed = closed};
