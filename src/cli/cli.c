@@ -10,8 +10,9 @@
 
 #define ADDRESS_DEFAULT "https://127.0.0.1:8200"
 
-const struct cli_command *const cli_families[] = {cmd_status, cmd_data,  cmd_kv,      cmd_operator,
-                                                  cmd_policy, cmd_token, cmd_secrets, NULL};
+const struct cli_command *const cli_families[] = {cmd_status,   cmd_data,    cmd_kv,
+                                                  cmd_operator, cmd_policy,  cmd_token,
+                                                  cmd_secrets,  cmd_transit, NULL};
 
 const struct cli_flag cli_common_flags[] = {
     {"address", CLI_TEXT, "URL",
@@ -315,6 +316,27 @@ enum cli_exit cli_refused(struct cli *c, const struct reply *r)
 	              r->status);
 	print_messages(c->err, json_object_get(r->body, "errors"));
 	return CLI_REFUSED;
+}
+
+enum cli_exit cli_stream(struct cli *c, const char *path, const struct client_stream *s,
+                         struct reply *ret, const struct err *told)
+{
+	struct reply r = {0};
+	struct err err = {0};
+	enum cli_exit e = c->client == NULL ? connect_client(c) : CLI_DONE;
+
+	if (e != CLI_DONE)
+		return e;
+	if (client_stream(c->client, path, s, &r, &err) != ST_OK)
+		return cli_fail(c, "%s",
+		                told->text[0] != '\0' ? told->text : err_text(&err, ST_IO));
+	if (r.status >= 300) {
+		e = cli_refused(c, &r);
+		reply_free(&r);
+		return e;
+	}
+	*ret = r;
+	return CLI_DONE;
 }
 
 enum cli_exit cli_ask(struct cli *c, const char *method, const char *path, const char *query,

@@ -77,7 +77,7 @@ struct cli {
 
 /* The tables, one a family. */
 extern const struct cli_command cmd_status[], cmd_operator[], cmd_data[], cmd_kv[], cmd_policy[],
-    cmd_token[], cmd_secrets[];
+    cmd_token[], cmd_secrets[], cmd_transit[];
 extern const struct cli_command *const cli_families[]; /* all of them; ends with NULL */
 extern const struct cli_flag cli_common_flags[];
 
@@ -116,6 +116,13 @@ enum cli_exit cli_ask(struct cli *c, const char *method, const char *path, const
 enum cli_exit cli_try(struct cli *c, const char *method, const char *path, const char *query,
                       json_t *body, struct reply *ret);
 enum cli_exit cli_refused(struct cli *c, const struct reply *r);
+
+/*
+ * cli_stream(c, path, s, ret, err): POST a stream (client_stream).  CLI_DONE when it went to its end; else after a message: err's, when s gave one, or the
+ * server's refusal.
+ */
+enum cli_exit cli_stream(struct cli *c, const char *path, const struct client_stream *s,
+                         struct reply *ret, const struct err *err);
 
 /*
  * cli_show(c, answer, table): print what -field and -format ask for; for tables call table(out, answer), or output_secret when it is

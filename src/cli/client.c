@@ -312,6 +312,141 @@ out:
 	return s;
 }
 
+/* ---- streams ---- */
+
+/* No end in sight is no failure; standing still is. */
+#define STALLED_BYTES_S 1L
+#define STALLED_S       120L
+
+struct streaming {
+	struct client *client;
+	const struct client_stream *s;
+	struct builder refusal; /* the answer's text, when it is none to take */
+	enum status status;
+};
+
+static size_t stream_give(char *to, size_t size, size_t n, void *arg)
+{
+	struct streaming *x = arg;
+	size_t got = x->s->give(x->s->ctx, (uint8_t *)to, size * n, &x->status);
+
+	return x->status == ST_OK ? got : CURL_READFUNC_ABORT;
+}
+
+static size_t stream_take(char *data, size_t size, size_t n, void *arg)
+{
+	struct streaming *x = arg;
+	long status = 0;
+
+	(void)curl_easy_getinfo(x->client->curl, CURLINFO_RESPONSE_CODE, &status);
+	if (status >= 300)
+		return take_answer(data, size, n, &x->refusal);
+	x->status = x->s->take(x->s->ctx, span_of(data, size * n));
+	return x->status == ST_OK ? size * n : 0;
+}
+
+/* The usual headers, but for what says that both bodies are one JSON text. */
+static struct curl_slist *stream_headers(const struct client *c)
+{
+	struct curl_slist *list = curl_slist_append(NULL, "Content-Type: application/x-ndjson"),
+	                  *grown;
+	const struct curl_slist *h;
+
+	for (h = c->headers; list != NULL && h != NULL; h = h->next) {
+		if (strncmp(h->data, "Content-Type:", 13) == 0 ||
+		    strncmp(h->data, "Accept:", 7) == 0)
+			continue;
+		grown = curl_slist_append(list, h->data);
+		if (grown == NULL)
+			curl_slist_free_all(list);
+		list = grown;
+	}
+	return list;
+}
+
+static bool stream_options(struct streaming *x, const char *url, struct curl_slist *headers,
+                           char *why)
+{
+	CURL *h = x->client->curl;
+
+	return curl_easy_setopt(h, CURLOPT_URL, url) == CURLE_OK &&
+	       curl_easy_setopt(h, CURLOPT_UPLOAD, 1L) == CURLE_OK &&
+	       curl_easy_setopt(h, CURLOPT_CUSTOMREQUEST, "POST") == CURLE_OK &&
+	       curl_easy_setopt(h, CURLOPT_HTTPHEADER, headers) == CURLE_OK &&
+	       curl_easy_setopt(h, CURLOPT_TIMEOUT, 0L) == CURLE_OK &&
+	       curl_easy_setopt(h, CURLOPT_LOW_SPEED_LIMIT, STALLED_BYTES_S) == CURLE_OK &&
+	       curl_easy_setopt(h, CURLOPT_LOW_SPEED_TIME, STALLED_S) == CURLE_OK &&
+	       curl_easy_setopt(h, CURLOPT_UPLOAD_BUFFERSIZE, 256L << 10) == CURLE_OK &&
+	       curl_easy_setopt(h, CURLOPT_BUFFERSIZE, 256L << 10) == CURLE_OK &&
+	       curl_easy_setopt(h, CURLOPT_READFUNCTION, stream_give) == CURLE_OK &&
+	       curl_easy_setopt(h, CURLOPT_READDATA, x) == CURLE_OK &&
+	       curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, stream_take) == CURLE_OK &&
+	       curl_easy_setopt(h, CURLOPT_WRITEDATA, x) == CURLE_OK &&
+	       curl_easy_setopt(h, CURLOPT_ERRORBUFFER, why) == CURLE_OK;
+}
+
+/* As it was, for the calls that follow. */
+static void usual_options(struct client *c)
+{
+	(void)curl_easy_setopt(c->curl, CURLOPT_UPLOAD, 0L);
+	(void)curl_easy_setopt(c->curl, CURLOPT_READFUNCTION, NULL);
+	(void)curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, c->headers);
+	(void)curl_easy_setopt(c->curl, CURLOPT_TIMEOUT, TIMEOUT_S);
+	(void)curl_easy_setopt(c->curl, CURLOPT_LOW_SPEED_LIMIT, 0L);
+	(void)curl_easy_setopt(c->curl, CURLOPT_LOW_SPEED_TIME, 0L);
+	(void)curl_easy_setopt(c->curl, CURLOPT_ERRORBUFFER, NULL);
+}
+
+static enum status stream_perform(struct streaming *x, const char *url, struct reply *r,
+                                  struct err *err)
+{
+	char why[CURL_ERROR_SIZE] = "";
+	struct curl_slist *headers = stream_headers(x->client);
+	CURLcode code = CURLE_OUT_OF_MEMORY;
+	long status = 0;
+
+	if (headers != NULL && stream_options(x, url, headers, why))
+		code = curl_easy_perform(x->client->curl);
+	(void)curl_easy_getinfo(x->client->curl, CURLINFO_RESPONSE_CODE, &status);
+	usual_options(x->client);
+	curl_slist_free_all(headers);
+	r->status = (unsigned)status;
+	/* A refusal may come while we still send, and cut that off. */
+	if (code == CURLE_OK || (r->status >= 300 && x->refusal.n > 0))
+		return parse_answer(builder_span(&x->refusal), r, err);
+	if (x->status != ST_OK)
+		return ST_IO; /* it was told there */
+	return err_set(err, ST_IO, "%s", why[0] != '\0' ? why : curl_easy_strerror(code));
+}
+
+enum status client_stream(struct client *c, const char *path, const struct client_stream *s,
+                          struct reply *ret, struct err *err)
+{
+	struct streaming x = {.client = c, .s = s, .refusal = {.max = ANSWER_MAX}};
+	struct builder url = {0}, shown = {0};
+	struct reply r = {0};
+	enum status st = ST_NOMEM;
+
+	put_url(&url, c->base, path, NULL);
+	builder_str(&shown, "POST ");
+	put_url(&shown, c->shown, path, NULL);
+	if (builder_status(&url) != ST_OK || builder_status(&shown) != ST_OK ||
+	    (r.url = strdup((const char *)shown.p)) == NULL)
+		(void)err_set(err, st, "out of memory");
+	else
+		st = stream_perform(&x, (const char *)url.p, &r, err);
+	if (st != ST_OK && err->text[0] != '\0')
+		(void)err_wrap(err, st, "%s", r.url != NULL ? r.url : path);
+	builder_free(&url);
+	builder_free(&shown);
+	builder_free(&x.refusal);
+	if (st != ST_OK)
+		reply_free(&r);
+	else
+		*ret = r;
+	return st;
+}
+
 void reply_free(struct reply *r)
 {
 	json_decref(r->body);

@@ -40,6 +40,24 @@ MUST_USE enum status client_call(struct client *c, const char *method, const cha
                                  struct err *err);
 void reply_free(struct reply *r);
 
+/*
+ * A request whose body and whose answer go by piece, at the same time.  give(ctx, to, room, ret): up to room bytes, 0 at the end; *ret other than ST_OK
+ * ends the request.  take(ctx, text): a piece of a good answer; a status other than ST_OK ends it.
+ */
+struct client_stream {
+	void *ctx;
+	size_t (*give)(void *ctx, uint8_t *to, size_t room, enum status *ret);
+	enum status (*take)(void *ctx, struct span text);
+};
+
+/*
+ * client_stream(c, path, s, ret, err): POST ADDRESS/v1/PATH, application/x-ndjson.  A refusal (400 and above) is in *ret as with client_call, and s took nothing of it.  ST_IO
+ * when the connection failed or s ended it (then err has no text).
+ */
+MUST_USE enum status client_stream(struct client *c, const char *path,
+                                   const struct client_stream *s, struct reply *ret,
+                                   struct err *err);
+
 /* client_escape(b, s): percent-encode all but unreserved characters and '/'.  client_query(b, object): "name=value&..." of an
  * object's strings. */
 void client_escape(struct builder *b, struct span s);
