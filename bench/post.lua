@@ -1,0 +1,9 @@
+-- Sends the file BENCH_BODY with each request; the token comes from BENCH_TOKEN.
+wrk.method = "POST"
+if os.getenv("BENCH_TOKEN") ~= "" then
+	wrk.headers["X-Vault-Token"] = os.getenv("BENCH_TOKEN")
+end
+wrk.headers["Content-Type"] = "application/json"
+local file = io.open(os.getenv("BENCH_BODY"), "rb")
+wrk.body = file:read("*a")
+file:close()
