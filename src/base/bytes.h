@@ -122,6 +122,9 @@ void builder_hex(struct builder *b, struct span s);
 MUST_USE enum status builder_unhex(struct builder *b, struct span s);
 void builder_base64(struct builder *b, struct span s);
 MUST_USE enum status builder_unbase64(struct builder *b, struct span s);
+/* The same in the alphabet that is safe in addresses, without padding (RFC 4648 section 5), as JSON web signatures have it.  For short texts: the text is copied. */
+void builder_base64url(struct builder *b, struct span s);
+MUST_USE enum status builder_unbase64url(struct builder *b, struct span s);
 /* base64_encode(s, out): exactly BASE64_LEN(s.n) characters, no NUL.  base64_decode(s, out, ret_n): at most s.n / 4 * 3 bytes;
  * ST_INVALID when malformed (out's bytes are then unspecified).  The *_scalar twins exist for tests. */
 void base64_encode(struct span s, uint8_t *out);

@@ -1,4 +1,4 @@
-/* Hex and base64 (RFC 4648 sections 4 and 8). */
+/* Hex, base64 and base64url (RFC 4648 sections 4, 5 and 8). */
 #include "base/bytes.h"
 
 #if defined(__x86_64__)
@@ -361,4 +361,57 @@ enum status builder_unbase64(struct builder *b, struct span s)
 	}
 	builder_took(b, n);
 	return ST_OK;
+}
+
+void builder_base64url(struct builder *b, struct span s)
+{
+	size_t before = b->n;
+
+	builder_base64(b, s);
+	if (b->failed != ST_OK)
+		return;
+	for (size_t i = before; i < b->n; i++) {
+		if (b->p[i] == '+')
+			b->p[i] = '-';
+		else if (b->p[i] == '/')
+			b->p[i] = '_';
+	}
+	builder_cut(b, b->n - (3 - s.n % 3) % 3);
+}
+
+/* The letter of the other alphabet; what belongs to neither becomes '=', which no decoder takes there. */
+static uint8_t letter_of_url(uint8_t c)
+{
+	if (c == '-')
+		return '+';
+	if (c == '_')
+		return '/';
+	return value_of(c) > 63 || c == '+' || c == '/' ? '=' : c;
+}
+
+enum status builder_unbase64url(struct builder *b, struct span s)
+{
+	size_t pads = (4 - s.n % 4) % 4, whole, n;
+	enum status st;
+
+	if (pads == 3)
+		return ST_INVALID;
+	if (!size_add(s.n, pads, &whole) || !size_mul(whole, 2, &n))
+		n = whole = SIZE_MAX; /* what no builder has room for */
+	/* The bytes, and behind them the text in the other alphabet. */
+	uint8_t *out = builder_room(b, n);
+	if (out == NULL)
+		return builder_status(b);
+	uint8_t *text = out + whole;
+	for (size_t i = 0; i < whole; i++)
+		text[i] = i < s.n ? letter_of_url(s.p[i]) : '=';
+	/* Nothing at the end of the text itself may pass as padding. */
+	st = s.n > 0 && text[s.n - 1] == '=' ? ST_INVALID
+	                                     : base64_decode(span_of(text, whole), out, &n);
+	wipe(text, whole);
+	if (st == ST_OK)
+		builder_took(b, n);
+	else
+		wipe(out, whole);
+	return st;
 }

@@ -283,6 +283,107 @@ static void decoding_fits_an_exact_buffer(void **state)
 	builder_free(&b);
 }
 
+/* The text of the standard alphabet that says the same. */
+static void as_standard(struct span url, struct builder *ret)
+{
+	for (size_t i = 0; i < url.n; i++)
+		builder_u8(ret, url.p[i] == '-' ? '+' : url.p[i] == '_' ? '/' : url.p[i]);
+	while (ret->n % 4 != 0)
+		builder_u8(ret, '=');
+}
+
+static void url_is_the_same_in_other_letters(void **state)
+{
+	uint8_t bytes[200];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bytes; i++)
+		bytes[i] = (uint8_t)(i * 167 + 251);
+	for (size_t n = 0; n <= sizeof bytes; n++) {
+		struct span plain = span_of(bytes, n);
+		struct builder url = {0}, want = {0}, got = {0};
+
+		builder_str(&url, "kept");
+		builder_base64url(&url, plain);
+		assert_int_equal(builder_status(&url), ST_OK);
+		assert_int_equal(url.n, 4 + (n * 4 + 2) / 3);
+		builder_base64(&want, plain);
+		as_standard(span_from(builder_span(&url), 4), &got);
+		assert_true(span_eq(builder_span(&got), builder_span(&want)));
+		builder_reset(&got);
+		builder_str(&got, "kept");
+		assert_int_equal(builder_unbase64url(&got, span_from(builder_span(&url), 4)),
+		                 ST_OK);
+		assert_true(span_eq(span_from(builder_span(&got), 4), plain));
+		builder_free(&url);
+		builder_free(&want);
+		builder_free(&got);
+	}
+}
+
+static void malformed_url(void **state)
+{
+	static const char *const texts[] = {
+	    "A",
+	    "AB",
+	    "AAB",
+	    "AA==",
+	    "AAA=",
+	    "AA=",
+	    "AAAA=",
+	    "AAAAA",
+	    "A+AA",
+	    "A/AA",
+	    "AA/",
+	    "AA\n",
+	    " AAAA",
+	    "AAAA ",
+	    "AA AA",
+	    "AA.AA",
+	    "=",
+	    "====",
+	    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA+AAA"};
+	struct builder b = {0};
+
+	(void)state;
+	builder_str(&b, "kept");
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+		assert_int_equal(builder_unbase64url(&b, span_str(texts[i])), ST_INVALID);
+	for (unsigned c = 0; c < 256; c++) {
+		bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+		              (c >= '0' && c <= '9') || c == '-' || c == '_';
+
+		for (size_t at = 0; at < 8; at++) {
+			uint8_t text[] = "AAAAAAAA";
+			enum status st;
+
+			text[at] = (uint8_t)c;
+			st = builder_unbase64url(&b, span_of(text, 8));
+			assert_int_equal(st, letter ? ST_OK : ST_INVALID);
+			if (st == ST_OK)
+				builder_cut(&b, 4);
+		}
+	}
+	assert_int_equal(builder_status(&b), ST_OK);
+	assert_true(span_eq_str(builder_span(&b), "kept"));
+	builder_free(&b);
+}
+
+static void url_that_does_not_fit(void **state)
+{
+	uint8_t room[8];
+	struct builder b;
+
+	(void)state;
+	builder_init_fixed(&b, room, sizeof room);
+	builder_base64url(&b, span_str("seven!!"));
+	assert_int_equal(builder_status(&b), ST_LIMIT);
+	assert_int_equal(b.n, 0);
+	builder_init_fixed(&b, room, sizeof room);
+	assert_int_equal(builder_unbase64url(&b, span_str("AAAAAA")), ST_LIMIT);
+	assert_int_equal(b.n, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -296,6 +397,9 @@ int main(void)
 	    cmocka_unit_test(simd_equals_scalar_on_one_wrong_byte),
 	    cmocka_unit_test(decoding_stays_in_bounds),
 	    cmocka_unit_test(decoding_fits_an_exact_buffer),
+	    cmocka_unit_test(url_is_the_same_in_other_letters),
+	    cmocka_unit_test(malformed_url),
+	    cmocka_unit_test(url_that_does_not_fit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
