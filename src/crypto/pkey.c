@@ -43,7 +43,7 @@ enum status pkey_failed(enum status other)
 	while ((e = ERR_get_error()) != 0)
 		if (ERR_GET_REASON(e) == ERR_R_MALLOC_FAILURE)
 			s = ST_NOMEM;
-	return s;
+	return secret_starved() ? ST_NOMEM : s;
 }
 
 /* ------------------------------------------------------------ life */

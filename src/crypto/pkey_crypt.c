@@ -33,13 +33,12 @@ enum status pkey_encrypt(const struct pkey *k, enum digest_alg digest, struct sp
 	s = pkey_ctx_take(k, &use, &c);
 	if (s != ST_OK)
 		return s;
-	if (EVP_PKEY_encrypt(c->evp, out, &n, text.n > 0 ? text.p : &nothing, text.n) != 1) {
-		pkey_ctx_drop(c);
-		return ST_NOMEM;
-	}
-	pkey_ctx_give(k, c);
-	*ret_n = n;
-	return ST_OK;
+	s = pkey_ctx_done(k, c,
+	                  EVP_PKEY_encrypt(c->evp, out, &n, text.n > 0 ? text.p : &nothing, text.n),
+	                  ST_NOMEM);
+	if (s == ST_OK)
+		*ret_n = n;
+	return s;
 }
 
 /* Into room, which has the modulus' length. */
@@ -54,14 +53,10 @@ static enum status decrypt(const struct pkey *k, enum digest_alg digest, struct 
 	s = pkey_ctx_take(k, &use, &c);
 	if (s != ST_OK)
 		return s;
-	if (EVP_PKEY_decrypt(c->evp, secret_bytes(room), &n, sealed.p, sealed.n) == 1)
+	s = pkey_ctx_done(
+	    k, c, EVP_PKEY_decrypt(c->evp, secret_bytes(room), &n, sealed.p, sealed.n), ST_CORRUPT);
+	if (s == ST_OK)
 		*ret_n = n;
-	else
-		s = pkey_failed(ST_CORRUPT);
-	if (s == ST_NOMEM)
-		pkey_ctx_drop(c);
-	else
-		pkey_ctx_give(k, c);
 	return s;
 }
 

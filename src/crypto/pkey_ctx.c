@@ -82,6 +82,7 @@ static bool set_padding(EVP_PKEY_CTX *c, const struct pkey_use *use)
 static enum status ctx_new(const struct pkey *k, const struct pkey_use *use, struct pkey_ctx **ret)
 {
 	struct pkey_ctx *c = secret_alloc(sizeof(struct pkey_ctx));
+	bool good;
 
 	if (c == NULL)
 		return ST_NOMEM;
@@ -92,7 +93,11 @@ static enum status ctx_new(const struct pkey *k, const struct pkey_use *use, str
 	c->evp = EVP_PKEY_CTX_new_from_pkey(NULL, k->evp, NULL);
 	if (c->evp == NULL)
 		goto nomem;
-	if (begin(c->evp, use->op) != 1 || !set_padding(c->evp, use)) {
+	good = begin(c->evp, use->op) == 1 && set_padding(c->evp, use);
+	/* Some of these say that all is well when they could not do what they should. */
+	if (secret_starved())
+		goto nomem;
+	if (!good) {
 		ctx_free(c);
 		return pkey_failed(ST_INVALID);
 	}
@@ -123,6 +128,7 @@ enum status pkey_ctx_take(const struct pkey *k, const struct pkey_use *use, stru
 {
 	struct pkey_shelf *s = k->shelf;
 
+	(void)secret_starved(); /* what was before is not this use's */
 	for (size_t i = 0; i < PKEY_SHELF; i++) {
 		/* Only who has taken one may look at it. */
 		struct pkey_ctx *c =
@@ -140,7 +146,7 @@ enum status pkey_ctx_take(const struct pkey *k, const struct pkey_use *use, stru
 	return ctx_new(k, use, ret);
 }
 
-void pkey_ctx_give(const struct pkey *k, struct pkey_ctx *c)
+static void give_back(const struct pkey *k, struct pkey_ctx *c)
 {
 	struct pkey_shelf *s = k->shelf;
 	unsigned turn;
@@ -151,10 +157,18 @@ void pkey_ctx_give(const struct pkey *k, struct pkey_ctx *c)
 	ctx_free(atomic_exchange_explicit(&s->idle[turn % PKEY_SHELF], c, memory_order_acq_rel));
 }
 
-void pkey_ctx_drop(struct pkey_ctx *c)
+enum status pkey_ctx_done(const struct pkey *k, struct pkey_ctx *c, int rc, enum status other)
 {
-	ctx_free(c);
-	ERR_clear_error();
+	bool starved = secret_starved();
+	enum status s = rc == 1 ? ST_OK : pkey_failed(other);
+
+	if (starved || s == ST_NOMEM) {
+		ctx_free(c);
+		ERR_clear_error();
+		return ST_NOMEM;
+	}
+	give_back(k, c);
+	return s;
 }
 
 void pkey_shelf_free(struct pkey_shelf **s)

@@ -60,8 +60,9 @@ struct span pkey_ed25519_public(const struct pkey *k);
 MUST_USE enum status pkey_evp(const struct pkey *k, EVP_PKEY **ret);
 
 /*
- * pkey_ctx_take(k, use, ret): a context for that use.  ST_NOMEM; ST_INVALID when OpenSSL refuses the use (a salt too long).  pkey_ctx_give: for the
- * next use.  pkey_ctx_drop: in an unknown state; clears OpenSSL's errors.
+ * pkey_ctx_take(k, use, ret): a context for that use.  ST_NOMEM; ST_INVALID when OpenSSL refuses the use (a salt too long).
+ * pkey_ctx_done(k, c, rc, other): it was used, with what result by OpenSSL's count.  ST_OK, or `other`: c waits for the next use.  ST_NOMEM: memory was refused on
+ * the way: whatever came of it is not to be trusted, even when rc is 1, and c is gone.
  */
 struct pkey_ctx {
 	EVP_PKEY_CTX *evp;
@@ -69,8 +70,8 @@ struct pkey_ctx {
 };
 MUST_USE enum status pkey_ctx_take(const struct pkey *k, const struct pkey_use *use,
                                    struct pkey_ctx **ret);
-void pkey_ctx_give(const struct pkey *k, struct pkey_ctx *c);
-void pkey_ctx_drop(struct pkey_ctx *c);
+MUST_USE enum status pkey_ctx_done(const struct pkey *k, struct pkey_ctx *c, int rc,
+                                   enum status other);
 void pkey_shelf_free(struct pkey_shelf **s);
 
 /*

@@ -131,14 +131,10 @@ static enum status sign_evp(const struct pkey *k, const struct pkey_use *use, st
 	s = pkey_ctx_take(k, use, &c);
 	if (s != ST_OK)
 		return s;
-	if (EVP_PKEY_sign(c->evp, sig, &n, text.p, text.n) != 1) {
-		s = pkey_failed(ST_INVALID);
-		pkey_ctx_drop(c);
-		return s;
-	}
-	pkey_ctx_give(k, c);
-	*ret_n = n;
-	return ST_OK;
+	s = pkey_ctx_done(k, c, EVP_PKEY_sign(c->evp, sig, &n, text.p, text.n), ST_INVALID);
+	if (s == ST_OK)
+		*ret_n = n;
+	return s;
 }
 
 static enum status sign_jws(const struct pkey *k, const struct pkey_use *use, struct span text,
@@ -203,13 +199,8 @@ static enum status verify_evp(const struct pkey *k, const struct pkey_use *use, 
 	s = pkey_ctx_take(k, use, &c);
 	if (s != ST_OK)
 		return s;
-	if (EVP_PKEY_verify(c->evp, sig.p, sig.n, text.p, text.n) != 1)
-		s = pkey_failed(ST_DENIED);
-	if (s == ST_NOMEM)
-		pkey_ctx_drop(c);
-	else
-		pkey_ctx_give(k, c);
-	return s;
+	return pkey_ctx_done(k, c, EVP_PKEY_verify(c->evp, sig.p, sig.n, text.p, text.n),
+	                     ST_DENIED);
 }
 
 enum status pkey_verify(const struct pkey *k, const struct pkey_how *how, struct span input,

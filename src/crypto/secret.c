@@ -24,11 +24,30 @@ struct secret {
 
 /* ------------------------------------------------------------ OpenSSL's allocator */
 
+static _Thread_local bool starved;
+
+bool secret_starved(void)
+{
+	bool was = starved;
+
+	starved = false;
+	return was;
+}
+
+static void *ossl_get(size_t n)
+{
+	void *p = secret_pool_get(n);
+
+	if (p == NULL)
+		starved = true;
+	return p;
+}
+
 static void *ossl_malloc(size_t n, const char *file, int line)
 {
 	(void)file;
 	(void)line;
-	return n == 0 ? NULL : secret_pool_get(n);
+	return n == 0 ? NULL : ossl_get(n);
 }
 
 static void ossl_free(void *p, const char *file, int line)
@@ -54,7 +73,7 @@ static void *ossl_realloc(void *p, size_t n, const char *file, int line)
 	room = secret_pool_room(p);
 	if (n <= room)
 		return p;
-	grown = secret_pool_get(n);
+	grown = ossl_get(n);
 	if (grown == NULL)
 		return NULL;
 	memcpy(grown, p, room);

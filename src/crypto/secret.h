@@ -19,6 +19,12 @@
 MUST_USE enum status secret_setup(size_t budget, struct err *err);
 
 /*
+ * secret_starved(): whether OpenSSL was refused memory on this thread since this was asked last.  Its functions do not always say so: some give the same
+ * answer as for wrong input.
+ */
+bool secret_starved(void);
+
+/*
  * secret_alloc(n): n zeroed bytes aligned to 64, for expanded keys and other structures that hold key material; NULL when
  * no memory can be had or locked.  secret_release(p): wiped and given back; NULL is fine.  Any thread.
  */
