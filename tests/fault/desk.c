@@ -1,7 +1,6 @@
 #include "fault/desk.h"
 
 #include <inttypes.h>
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,15 +9,9 @@
 #include <cmocka.h>
 
 #include "barrier/record.h"
-#include "base/log.h"
-#include "core/floor.h"
-#include "core/gate.h"
-#include "core/sys.h"
-#include "crypto/aead.h"
 #include "fault/toy.h"
+#include "lib/house.h"
 
-/* Far in the future, so that the writer's timer never fires of itself: the tests move the clock and wake it. */
-#define START_NS  (INT64_C(4102444800) * NS_PER_S) /* 2100-01-01T00:00:00Z */
 #define TTL_S     (INT64_C(1000) * 86400)
 #define BODY_MAX  ((size_t)64 << 10)
 #define TERMS_MAX 512
@@ -26,30 +19,9 @@
 #define SLICES_MAX 20
 
 struct desk {
-	/* what outlives the server */
-	struct storage *storage;
-	struct slots *slots;
-	struct clock_manual clock;
-	char shares[DESK_SHARES][128], root[64];
-	/* the server */
-	struct readers *readers;
-	struct writer *writer;
-	struct seal *seal;
-	struct sched *sched;
-	struct engine_table engines;
-	struct upkeep *upkeep;
-	struct pool *pool;
-	struct audit *audit;
-	struct metrics *metrics;
-	struct sys *sys;
-	struct gate *gate;
-	struct floor floor;
+	struct house *house;
 	struct api *api;
-	/* the loop: what other threads post waits here */
-	struct loop loop;
-	pthread_mutex_t lock;
-	pthread_cond_t more;
-	struct task *first, **last;
+	char shares[DESK_SHARES][128], root[64];
 	/* the connection */
 	struct exchange x;
 	bool finished, begun, resumed;
@@ -58,188 +30,31 @@ struct desk {
 	char body[BODY_MAX];
 };
 
-int desk_process(void **state)
-{
-	struct err err = {0};
-
-	(void)state;
-	if (secret_setup((size_t)4 << 20, &err) != ST_OK ||
-	    log_setup(LOG_OFF, LOG_STANDARD, NULL, &err) != ST_OK ||
-	    aead_setup(NULL, &err) != ST_OK) {
-		(void)fprintf(stderr, "%s\n", err.text);
-		return -1;
-	}
-	return 0;
-}
-
-/* ---- the loop ---- */
-
-static struct desk *of_loop(struct loop *loop)
-{
-	return (struct desk *)(void *)((char *)loop - offsetof(struct desk, loop));
-}
-
-static void post(struct loop *loop, struct task *task)
-{
-	struct desk *d = of_loop(loop);
-
-	pthread_mutex_lock(&d->lock);
-	task->next = NULL;
-	*d->last = task;
-	d->last = &task->next;
-	pthread_cond_signal(&d->more);
-	pthread_mutex_unlock(&d->lock);
-}
-
-/* One turn: waits until something is posted, and runs it. */
-static void turn(struct desk *d)
-{
-	struct task *t, *next;
-
-	d->loop.turn_end(d->loop.ctx);
-	pthread_mutex_lock(&d->lock);
-	while (d->first == NULL)
-		pthread_cond_wait(&d->more, &d->lock);
-	t = d->first;
-	d->first = NULL;
-	d->last = &d->first;
-	pthread_mutex_unlock(&d->lock);
-	for (; t != NULL; t = next) {
-		next = t->next;
-		t->run(t);
-	}
-}
-
 /* ---- life ---- */
 
-static void start_barrier(struct desk *d)
+int desk_process(void **state)
 {
-	assert_int_equal(readers_new(d->storage, &d->readers), ST_OK);
-	const struct writer_config wc = {.readers = d->readers,
-	                                 .storage = d->storage,
-	                                 .slots = d->slots,
-	                                 .clock = &d->clock.clock,
-	                                 .random = &random_system,
-	                                 .hooks = floor_hooks(&d->floor)};
-	assert_int_equal(writer_new(&wc, &d->writer, NULL), ST_OK);
-	assert_int_equal(seal_new(d->writer, &random_system, &d->seal, NULL), ST_OK);
+	return house_process(state);
 }
 
-static void start_core(struct desk *d)
+static void open_api(struct desk *d)
 {
-	const struct audit_device device = {.name = "file", .file_path = "/dev/null"};
-
-	assert_int_equal(audit_new(&device, 1, &d->clock.clock, &d->audit, NULL), ST_OK);
-	assert_int_equal(sched_new(&d->sched), ST_OK);
-	assert_int_equal(metrics_new(&d->metrics), ST_OK);
-	d->engines =
-	    (struct engine_table){.entries = {{&engine_kv, NULL}, {&engine_toy, NULL}}, .n = 2};
-	const struct upkeep_config uc = {.engines = &d->engines,
-	                                 .sched = d->sched,
-	                                 .default_lease_ttl_s = TTL_S,
-	                                 .max_lease_ttl_s = TTL_S};
-	assert_int_equal(upkeep_new(&uc, &d->upkeep, NULL), ST_OK);
-	assert_int_equal(pool_new(1, 16, &d->pool, NULL), ST_OK);
-	const struct sys_config sc = {.seal = d->seal,
-	                              .sched = d->sched,
-	                              .engines = &d->engines,
-	                              .upkeep = d->upkeep,
-	                              .audit = d->audit,
-	                              .metrics = d->metrics,
-	                              .clock = &d->clock.clock,
-	                              .random = &random_system,
-	                              .version = "0.0.0",
-	                              .storage_type = "inmem",
-	                              .default_lease_ttl_s = TTL_S,
-	                              .max_lease_ttl_s = TTL_S};
-	assert_int_equal(sys_new(&sc, &d->sys, NULL), ST_OK);
-	const struct gate_config gc = {.readers = d->readers,
-	                               .writer = d->writer,
-	                               .audit = d->audit,
-	                               .clock = &d->clock.clock,
-	                               .random = &random_system,
-	                               .sys = &engine_sys,
-	                               .sys_self = d->sys,
-	                               .engines = &d->engines,
-	                               .upkeep = d->upkeep,
-	                               .pool = d->pool,
-	                               .token_ended = sys_token_ended,
-	                               .default_lease_ttl_s = TTL_S,
-	                               .max_lease_ttl_s = TTL_S};
-	assert_int_equal(gate_new(&gc, &d->gate, NULL), ST_OK);
-	d->floor =
-	    (struct floor){.sched = d->sched, .upkeep = d->upkeep, .sys = d->sys, .gate = d->gate};
-	metrics_add(d->metrics, gate_metrics, d->gate);
-	assert_int_equal(api_new(d->gate, &d->api), ST_OK);
-}
-
-static void start(struct desk *d)
-{
-	start_barrier(d);
-	start_core(d);
-	d->loop = (struct loop){.post = post};
-	d->first = NULL;
-	d->last = &d->first;
-	assert_int_equal(gate_join(d->gate, &d->loop, NULL), ST_OK);
-	assert_int_equal(writer_start(d->writer, NULL), ST_OK);
-}
-
-struct stopping {
-	struct desk *desk;
-	struct task task;
-	bool stopped;
-};
-
-static void *stop_main(void *arg)
-{
-	struct stopping *s = arg;
-
-	writer_stop(s->desk->writer);
-	post(&s->desk->loop, &s->task);
-	return NULL;
-}
-
-static void stop_done(struct task *task)
-{
-	((struct stopping *)(void *)((char *)task - offsetof(struct stopping, task)))->stopped =
-	    true;
-}
-
-/* The writer closes the store with the help of the loop, so somebody else has to wait for it. */
-static void stop(struct desk *d)
-{
-	struct stopping s = {.desk = d, .task.run = stop_done};
-	pthread_t thread;
-
-	assert_int_equal(pthread_create(&thread, NULL, stop_main, &s), 0);
-	while (!s.stopped)
-		turn(d);
-	pthread_join(thread, NULL);
-	pool_free(&d->pool);
-	gate_free(&d->gate);
-	api_free(&d->api);
-	writer_free(&d->writer);
-	seal_free(&d->seal);
-	sys_free(&d->sys);
-	upkeep_free(&d->upkeep);
-	metrics_free(&d->metrics);
-	audit_free(&d->audit);
-	sched_free(&d->sched);
-	readers_free(&d->readers);
+	assert_int_equal(api_new(d->house->gate, &d->api), ST_OK);
 }
 
 struct desk *desk_new(void)
 {
-	const struct storage_config config = {0};
+	const struct house_config config = {.audit_file = "/dev/null",
+	                                    .engine = &engine_toy,
+	                                    .driver = &storage_mem,
+	                                    .runner = HOUSE_TEST,
+	                                    .ttl_s = TTL_S,
+	                                    .waiting = 16};
 	struct desk *d = calloc(1, sizeof *d);
 
 	assert_non_null(d);
-	pthread_mutex_init(&d->lock, NULL);
-	pthread_cond_init(&d->more, NULL);
-	clock_manual_init(&d->clock, START_NS, NS_PER_S);
-	assert_int_equal(storage_mem.open(&config, &d->storage, NULL), ST_OK);
-	assert_int_equal(slots_open(NULL, &d->slots, NULL), ST_OK);
-	start(d);
+	d->house = house_build(&config);
+	open_api(d);
 	return d;
 }
 
@@ -260,21 +75,26 @@ void desk_free(struct desk **at)
 	struct desk *d = *at;
 
 	*at = NULL;
-	stop(d);
-	slots_close(&d->slots);
-	d->storage->driver->close(&d->storage);
-	pthread_mutex_destroy(&d->lock);
-	pthread_cond_destroy(&d->more);
+	api_free(&d->api);
+	house_free(&d->house);
 	free(d);
 }
 
 void desk_restart(struct desk *d)
 {
-	stop(d);
-	start(d);
+	api_free(&d->api);
+	house_restart(d->house);
+	open_api(d);
 }
 
 /* ---- requests ---- */
+
+static void end_turn(struct desk *d)
+{
+	struct loop *loop = &d->house->loop.loop;
+
+	loop->turn_end(loop->ctx);
+}
 
 static void finish(struct exchange *x)
 {
@@ -309,10 +129,10 @@ static bool visit(struct desk *d, struct builder *out, size_t *at, size_t n, enu
 	enum stream_step step = api_stream(d->api, &d->x, &v);
 
 	*at += v.used;
-	d->loop.turn_end(d->loop.ctx);
+	end_turn(d);
 	if (step == STREAM_PAUSE) {
 		while (!d->resumed)
-			turn(d);
+			house_turn(d->house);
 		d->resumed = false;
 		return visit(d, out, at, n, last);
 	}
@@ -356,8 +176,11 @@ unsigned desk_ask(struct desk *d, enum http_method method, const char *target, c
 	struct exchange *x = &d->x;
 	const char *query = strchr(target, '?');
 
-	*x = (struct exchange){
-	    .method = method, .loop = &d->loop, .finish = finish, .begin = begin, .resume = resume};
+	*x = (struct exchange){.method = method,
+	                       .loop = &d->house->loop.loop,
+	                       .finish = finish,
+	                       .begin = begin,
+	                       .resume = resume};
 	x->target = query == NULL ? span_str(target) : span_of(target, (size_t)(query - target));
 	x->query = query == NULL ? span_of(NULL, 0) : span_str(query + 1);
 	x->remote = span_str("127.0.0.1:5555");
@@ -381,8 +204,8 @@ unsigned desk_ask(struct desk *d, enum http_method method, const char *target, c
 		x->n_body = 0;
 	api_handle(d->api, x);
 	while (!d->finished && !d->begun)
-		turn(d);
-	d->loop.turn_end(d->loop.ctx);
+		house_turn(d->house);
+	end_turn(d);
 	if (d->begun)
 		stream(d, n_stream);
 	else
@@ -485,65 +308,16 @@ bool desk_is_open(struct desk *d)
 
 /* ---- the writer's time ---- */
 
-struct errand {
-	struct writer_job job;
-	struct task task;
-	struct desk *desk;
-	bool done, more;
-};
-
-static enum status errand_run(struct writer_job *job, struct txn *t, struct err *err)
-{
-	struct errand *e = (struct errand *)(void *)((char *)job - offsetof(struct errand, job));
-
-	(void)t;
-	(void)err;
-	e->more = sched_due_at(e->desk->sched) <= clock_wall_ns(&e->desk->clock.clock);
-	return ST_OK;
-}
-
-static void errand_back(struct task *task)
-{
-	((struct errand *)(void *)((char *)task - offsetof(struct errand, task)))->done = true;
-}
-
-static void errand_done(struct writer_job *job, enum status st, const struct err *err)
-{
-	struct errand *e = (struct errand *)(void *)((char *)job - offsetof(struct errand, job));
-
-	(void)st;
-	(void)err;
-	e->task.run = errand_back;
-	post(&e->desk->loop, &e->task);
-}
-
-/* A job on the writer that waits its turn; true: something was due when it ran. */
-static bool errand(struct desk *d)
-{
-	struct errand e = {.job = {.run = errand_run, .done = errand_done, .kind = JOB_WRITE},
-	                   .desk = d};
-
-	writer_wake(d->writer);
-	writer_submit(d->writer, &e.job);
-	while (!e.done)
-		turn(d);
-	return e.more;
-}
-
 void desk_settle(struct desk *d)
 {
-	/* what is due runs behind the jobs of a group; what has just failed stays due, and waits for a later time */
-	for (unsigned i = 0; i < SLICES_MAX; i++) {
-		(void)errand(d);
-		if (!errand(d))
-			break;
-	}
-	(void)errand(d);
+	/* what has just failed stays due, and waits for a later time */
+	for (unsigned i = 0; i < SLICES_MAX && house_due(d->house); i++)
+		;
 }
 
 void desk_later(struct desk *d)
 {
-	clock_manual_advance(&d->clock, 600 * NS_PER_S);
+	clock_manual_advance(&d->house->clock, 600 * NS_PER_S);
 	desk_settle(d);
 }
 
@@ -605,7 +379,7 @@ static void dump_records(struct txn *t, struct builder *out)
 /* The records of each term, counted where they lie. */
 static void recount(struct desk *d, struct txn *t)
 {
-	const struct storage_driver *driver = d->storage->driver;
+	const struct storage_driver *driver = d->house->store->driver;
 	uint8_t at[STORAGE_KEY_MAX + 1];
 	struct span key, value, from = span_of(NULL, 0);
 	uint64_t found[TERMS_MAX] = {0};
@@ -613,7 +387,7 @@ static void recount(struct desk *d, struct txn *t)
 	struct usage u;
 	uint32_t term;
 
-	assert_int_equal(driver->read_open(d->storage, &s, NULL), ST_OK);
+	assert_int_equal(driver->read_open(d->house->store, &s, NULL), ST_OK);
 	assert_int_equal(driver->renew(s, NULL), ST_OK);
 	while (driver->seek(s, from, &key, &value, NULL) == ST_OK) {
 		if (!span_starts(key, span_str("core/"))) {
@@ -646,7 +420,7 @@ void desk_dump(struct desk *d, struct builder *out)
 	struct reader *reader;
 	struct txn *t;
 
-	assert_int_equal(reader_new(d->readers, &loop, NULL, NULL, &reader, NULL), ST_OK);
+	assert_int_equal(reader_new(d->house->readers, &loop, NULL, NULL, &reader, NULL), ST_OK);
 	assert_int_equal(reader_begin(reader, &t, NULL), ST_OK);
 	builder_reset(out);
 	dump_terms(t, out);

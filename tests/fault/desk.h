@@ -1,6 +1,6 @@
 /*
- * The server behind http, whose one event loop is the test's own thread: a store and slots in memory that outlive it, so that it can be started again.
- * Nothing in here allocates while a request is under way, so that what is counted is the server's.
+ * A house behind a counter: requests as http has them, one at a time.  Its loop is the test's own thread, and nothing in here allocates while a request is under
+ * way, so that what is counted is the server's.
  */
 #ifndef TESTS_FAULT_DESK_H
 #define TESTS_FAULT_DESK_H
@@ -12,7 +12,7 @@
 
 struct desk;
 
-/* setup of a test group: guarded memory, no log. */
+/* desk_process(state): as house_process. */
 int desk_process(void **state);
 
 /* desk_new(): a new store, the server started, not initialised.  desk_ready(): initialised, open, kv at secret/, the toy (fault/toy.h) at toy/, by the root token. */

@@ -1,6 +1,6 @@
 /*
- * All of the server but http: a store in memory that can fail, the writer's thread, seal, sys and gate, and one event loop on a thread of its
- * own; for tests of the gate and the dialects.  The clock is set by hand.
+ * All of the server but http: a store in memory that can fail, the writer's thread, seal, sys and gate, and one event loop; for tests of the gate and
+ * the dialects.  The clock is set by hand.
  */
 #ifndef LIB_HOUSE_H
 #define LIB_HOUSE_H
@@ -12,9 +12,13 @@
 #include "core/sys.h"
 #include "lib/faultstore.h"
 
-/* One loop: a thread that runs what is posted, and ends its turn when nothing is left. */
+/* Who runs the loop: a thread of its own, or the test, which waits for nothing else then. */
+enum house_runner { HOUSE_THREAD, HOUSE_TEST };
+
+/* One loop: what is posted is run, then the turn ends. */
 struct house_loop {
 	struct loop loop; /* first member */
+	enum house_runner runner;
 	pthread_mutex_t lock;
 	pthread_cond_t more;
 	struct task *first, **last;
@@ -25,10 +29,24 @@ struct house_loop {
 /* Slow work that waits at most. */
 #define HOUSE_WAITING 4
 
+/* What a test wants otherwise than it is with zeros. */
+struct house_config {
+	const char *audit_file;              /* a file device writes there; NULL: none */
+	const struct engine *engine;         /* operators can mount this one too */
+	void *self;                          /* its own */
+	const struct storage_driver *driver; /* NULL: a faultstore */
+	enum house_runner runner;
+	int64_t ttl_s;    /* of tokens, the longest; 0: two hours, and one unless asked */
+	unsigned waiting; /* slow work that waits at most; 0: HOUSE_WAITING */
+};
+
 struct house {
-	struct storage *store; /* a faultstore */
+	struct house_config config;
+	/* what outlives a server */
+	struct storage *store;
 	struct clock_manual clock;
 	struct slots *slots;
+	/* the server */
 	struct readers *readers;
 	struct writer *writer;
 	struct seal *seal;
@@ -51,16 +69,18 @@ struct house {
 /* setup of a test group: guarded memory, no log. */
 int house_process(void **state);
 
-/* house_new(audit_file): a store not initialised yet; audit_file: a file device writes there, NULL: none.  house_open: initialise with one share and
- * unseal.  house_free: a clean stop. */
+/* house_build(config): a store not initialised yet.  house_new(audit_file), house_with(engine, self, audit_file): shorter. */
+struct house *house_build(const struct house_config *config);
 struct house *house_new(const char *audit_file);
-/* house_with(engine, self, audit_file): the same, where operators can mount this engine too. */
 struct house *house_with(const struct engine *engine, void *self, const char *audit_file);
+/* house_open: initialise with one share and unseal (HOUSE_THREAD).  house_free: a clean stop.  house_restart: a clean stop, and a new server over the same
+ * store, sealed. */
 void house_open(struct house *h);
 void house_free(struct house **h);
+void house_restart(struct house *h);
 
 /*
- * One request.  path may begin with the query's parameters behind a '?', not escaped; body: JSON or NULL; token "": none.  house_ask waits and gives the
+ * One request (HOUSE_THREAD).  path may begin with the query's parameters behind a '?', not escaped; body: JSON or NULL; token "": none.  house_ask waits and gives the
  * status of the answer; house_send does not wait, house_wait gives the status later.
  */
 struct house_call;
@@ -76,15 +96,19 @@ void house_token(struct house *h, const char *body, char buf[static 64]);
 /* house_policy(h, name, path, capabilities): one rule, e.g. "read\",\"list". */
 void house_policy(struct house *h, const char *name, const char *path, const char *capabilities);
 
-/* house_on_loop(h, fn, arg): fn on the loop's thread, waited for. */
+/* house_turn(h): HOUSE_TEST: end the turn, wait until something is posted, and run it. */
+void house_turn(struct house *h);
+/* house_on_loop(h, fn, arg): HOUSE_THREAD: fn on the loop's thread, waited for. */
 void house_on_loop(struct house *h, void (*fn)(void *arg), void *arg);
 /* house_flush(h): the loop has handed over, or answered, what was sent before. */
 void house_flush(struct house *h);
 /* house_hold(h): the writer stands still until house_release: what is sent meanwhile comes into one group. */
 void house_hold(struct house *h);
 void house_release(struct house *h);
-/* house_settle(h): what was due at the clock's time is done.  house_later(h, s): s seconds later, and settled. */
+/* house_settle(h): what was due at the clock's time is done, or was tried.  house_later(h, s): s seconds later, and settled. */
 void house_settle(struct house *h);
+/* house_due(h): what was due ran; true: something is due still, or again. */
+bool house_due(struct house *h);
 void house_later(struct house *h, int64_t seconds);
 
 /* fn in a transaction of the writer; its status after the commit. */
