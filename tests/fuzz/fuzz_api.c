@@ -1,11 +1,12 @@
 /*
- * api: requests of the Vault dialect, the whole way but for the socket: api_handle, gate, writer, engines, a store in memory, audit.
+ * api: requests of both dialects, the whole way but for the socket: api_handle, gate, writer, engines, a store in memory, audit.
  *
  * Input: 'n' (a store not initialised), 's' (sealed) or 'o' (open), a line end, then up to six requests as text: "METHOD TARGET", header lines, an empty
  * line, the body up to a line "%%".  @root@, @share@ and @last@ in a header or body stand for the root token, the one share, and the token made
  * last.
  *   - each request is answered exactly once, with a status in 200 to 599 that is never 500;
- *   - an answer with JSON is one object, small enough; errors have "errors"; 204 has no body; nothing in its headers can split a line;
+ *   - an answer with JSON is one object, small enough, of its dialect's shape; errors have "errors" or "ERRORS"; 204 has no body; nothing in its headers
+ *     can split a line;
  *   - without a token nothing is done or shown but the few things below sys/ that need none;
  *   - what http itself refuses gets an answer of the same shape (api_reject).
  * A store that a request may have changed is not used for the next input.
@@ -204,6 +205,12 @@ static bool needs_no_token(const struct call *c)
 	return false;
 }
 
+/* Of the dialect whose answers are envelopes of another shape. */
+static bool of_storedsafe(const struct call *c)
+{
+	return span_starts(builder_span(&c->target), span_str("/api/1.0/"));
+}
+
 static bool sets_code(const struct call *c)
 {
 	return c->query.n > 0 && memmem(c->query.p, c->query.n, "code", 4) != NULL;
@@ -238,9 +245,12 @@ static void check_json(const struct call *c)
 	MUST(n > 0 && copy[n - 1] == '\n' && memchr(copy, '\n', n) == copy + n - 1);
 	MUST(json_parse(&doc, copy, n, &limits, NULL) == ST_OK);
 	MUST(json_root(&doc)->type == JSON_OBJECT);
-	if (json_member(json_root(&doc), "errors") != NULL)
-		MUST(c->x.status >= 400 &&
-		     json_member(json_root(&doc), "errors")->type == JSON_ARRAY);
+	const char *name = of_storedsafe(c) ? "ERRORS" : "errors";
+	const struct json_value *errors = json_member(json_root(&doc), name);
+
+	MUST(of_storedsafe(c) == (json_member(json_root(&doc), "CALLINFO") != NULL));
+	if (errors != NULL)
+		MUST(c->x.status >= 400 && errors->type == JSON_ARRAY);
 	else if (!sets_code(c))
 		MUST(c->x.status < 300 || c->x.status == 429 || c->x.status == 472 ||
 		     c->x.status == 473 || c->x.status == 501 || c->x.status == 503);
@@ -265,7 +275,7 @@ static void check_answer(const struct call *c)
 	} else {
 		/* health answers with the code it is asked for; http then leaves the body out */
 		MUST(value_ok(span_str(x->content_type)) && (x->status != 204 || sets_code(c)));
-		if (strcmp(x->content_type, "application/json") == 0)
+		if (strncmp(x->content_type, "application/json", 16) == 0)
 			check_json(c);
 	}
 	if (exchange_header(x, "x-vault-token").n == 0 &&
