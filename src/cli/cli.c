@@ -10,9 +10,9 @@
 
 #define ADDRESS_DEFAULT "https://127.0.0.1:8200"
 
-const struct cli_command *const cli_families[] = {cmd_status,   cmd_data,    cmd_kv,
-                                                  cmd_operator, cmd_policy,  cmd_token,
-                                                  cmd_secrets,  cmd_transit, NULL};
+const struct cli_command *const cli_families[] = {
+    cmd_status, cmd_data,    cmd_kv,      cmd_operator,   cmd_policy,
+    cmd_token,  cmd_secrets, cmd_transit, cmd_storedsafe, NULL};
 
 const struct cli_flag cli_common_flags[] = {
     {"address", CLI_TEXT, "URL",
@@ -452,21 +452,36 @@ static bool is_version(const char *word)
 	       strcmp(word, "--version") == 0 || strcmp(word, "-v") == 0;
 }
 
+/* How many of the words the name is made of; 0: they do not begin with it. */
+static size_t words_of(const char *name, int n, char **words)
+{
+	size_t at = 0;
+
+	for (int i = 0; i < n; i++) {
+		size_t length = strlen(words[i]);
+
+		if (strncmp(name + at, words[i], length) != 0)
+			return 0;
+		at += length;
+		if (name[at] == '\0')
+			return (size_t)i + 1;
+		if (name[at++] != ' ')
+			return 0;
+	}
+	return 0;
+}
+
 /* The command that the words begin with; *ret_words is how many it takes. */
 static const struct cli_command *find_command(int n, char **words, size_t *ret_words)
 {
 	const struct cli_command *const *family;
 	const struct cli_command *command;
-	char two[64];
 
-	(void)snprintf(two, sizeof two, "%.30s %.30s", words[0], n > 1 ? words[1] : "");
 	for (family = cli_families; *family != NULL; family++) {
 		for (command = *family; command->name != NULL; command++) {
-			if (strcmp(command->name, words[0]) == 0 ||
-			    strcmp(command->name, two) == 0) {
-				*ret_words = strchr(command->name, ' ') != NULL ? 2 : 1;
+			*ret_words = words_of(command->name, n, words);
+			if (*ret_words > 0)
 				return command;
-			}
 		}
 	}
 	return NULL;

@@ -39,7 +39,8 @@ typedef enum cli_exit cli_run(struct cli *c);
 
 /* One subcommand; a table of them ends with a NULL name. */
 struct cli_command {
-	const char *name; /* "status", "operator init": one word or two */
+	const char
+	    *name; /* "status", "operator init", "storedsafe user edit": one to three words */
 	const char *args; /* "PATH [NAME=VALUE...]"; "" for none */
 	const char *summary;
 	unsigned min_args, max_args;
@@ -77,7 +78,7 @@ struct cli {
 
 /* The tables, one a family. */
 extern const struct cli_command cmd_status[], cmd_operator[], cmd_data[], cmd_kv[], cmd_policy[],
-    cmd_token[], cmd_secrets[], cmd_transit[];
+    cmd_token[], cmd_secrets[], cmd_transit[], cmd_storedsafe[];
 extern const struct cli_command *const cli_families[]; /* all of them; ends with NULL */
 extern const struct cli_flag cli_common_flags[];
 

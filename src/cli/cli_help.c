@@ -3,7 +3,7 @@
 
 #include "cli/cli.h"
 
-/* The first word of a two-word name, or 0 when there is one word only. */
+/* The first word of a name of several, or 0 when there is one word only. */
 static size_t family_length(const char *name)
 {
 	const char *blank = strchr(name, ' ');
@@ -13,7 +13,7 @@ static size_t family_length(const char *name)
 
 static void command_line(FILE *out, const struct cli_command *command)
 {
-	(void)fprintf(out, "    %-24s %s\n", command->name, command->summary);
+	(void)fprintf(out, "    %-27s %s\n", command->name, command->summary);
 }
 
 void cli_help_all(FILE *out)
@@ -24,8 +24,8 @@ void cli_help_all(FILE *out)
 	(void)fputs(
 	    "Usage: keyturn COMMAND [FLAGS] [ARGUMENTS]\n\n"
 	    "Commands:\n"
-	    "    server                   Run the server (its own flags: keyturn server -h)\n"
-	    "    version                  Print the version\n",
+	    "    server                      Run the server (its own flags: keyturn server -h)\n"
+	    "    version                     Print the version\n",
 	    out);
 	for (family = cli_families; *family != NULL; family++)
 		for (command = *family; command->name != NULL; command++)

@@ -1,11 +1,14 @@
 """The StoredSafe API: who may do what, vaults, members, users, what survives a restart, and what the audit shows."""
 import http.client
 import json
+import os
+import subprocess
 import threading
 import time
 
 import pytest
 from safe import ACTIVE, ADMIN, APIKEY, AUDIT, PASSPHRASE, READ, SECRET, WRITE, House, Safe, totp
+from server import BUILD, SANITIZER_OPTIONS, DevServer
 
 OWNER = READ | WRITE | ADMIN | ACTIVE
 
@@ -442,7 +445,6 @@ def test_secrets_are_hashed_in_the_audit(new_server, folder):
 
 
 def test_a_developers_server_has_a_user(new_server):
-    from server import DevServer
     server = DevServer(new_server().folder / "dev", env={"KEYTURN_DEV_STOREDSAFE": f"developer:pass:word:{APIKEY}:{SECRET}"})
     try:
         server.start()
@@ -450,3 +452,44 @@ def test_a_developers_server_has_a_user(new_server):
         assert new_vault(safe) == "1"
     finally:
         server.close()
+
+
+# The command line
+
+def keyturn(server, *arguments, stdin="", want=0):
+    """What `keyturn` prints, with the root token; in JSON where it can."""
+    env = {**os.environ, **SANITIZER_OPTIONS, "KEYTURN_ADDR": f"http://127.0.0.1:{server.port}", "KEYTURN_TOKEN": server.root_token}
+    done = subprocess.run([BUILD / "keyturn", *arguments], env=env, input=stdin, capture_output=True, text=True, check=False)
+    assert done.returncode == want, done.stdout + done.stderr
+    return done.stdout if want == 0 else done.stderr
+
+
+def test_the_operators_commands(server):
+    keyturn(server, "secrets", "enable", "storedsafe")
+    apikey = keyturn(server, "storedsafe", "apikey", "create", "-field=apikey", "scripts").strip()
+    assert "scripts" in keyturn(server, "storedsafe", "apikey", "list")
+    made = json.loads(keyturn(server, "storedsafe", "user", "create", "-format=json", "-admin", "-write", "-totp", "-fullname=The First",
+                              "-email=first@example.org", "first", "-", stdin=PASSPHRASE + "\n"))["data"]
+    assert made["calculated_status"] == 135
+    first = Safe(server.api).log_in("first", secret=made["totp_secret"], apikey=apikey)
+    new_vault(first)
+    assert "first@example.org" in keyturn(server, "storedsafe", "user", "list")
+    keyturn(server, "storedsafe", "user", "create", "-fullname=Second One", "-email=second@example.org", "second", PASSPHRASE)
+    keyturn(server, "storedsafe", "user", "edit", "-status=131", "-passphrase", "second", "another one")
+    secret = keyturn(server, "storedsafe", "user", "otp", "-field=secret", "second").strip()
+    second = Safe(server.api).log_in("second", secret=secret, passphrase="another one", apikey=apikey)
+    new_vault(second)
+    assert "Registered" in keyturn(server, "storedsafe", "user", "otp", "-yubikey=cccccccbcdef", "second", "00" * 16, "01" * 6)
+    keyturn(server, "storedsafe", "user", "deactivate", "second")
+    failed(second.call("GET", "vault"), 401)
+    keyturn(server, "storedsafe", "apikey", "revoke", "scripts")
+    assert "404" in keyturn(server, "storedsafe", "apikey", "revoke", "scripts", want=1)
+
+
+@pytest.mark.parametrize("arguments,part", [
+    (["user", "create", "someone", "x"], "-fullname and -email"), (["user", "edit", "someone"], "nothing to change"),
+    (["user", "edit", "-email=a@b.c", "someone", "x"], "-passphrase"), (["user", "otp", "someone", "00"], "-yubikey"),
+    (["apikey", "create"], "too few"), (["user", "edit", "-status=x", "someone"], "whole number"), (["user"], "Usage"), ([], "Usage"),
+])
+def test_wrong_use_of_the_commands(server, arguments, part):
+    assert part in keyturn(server, "storedsafe", *arguments, want=2)
