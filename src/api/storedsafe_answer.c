@@ -31,9 +31,10 @@ unsigned safe_http_status(enum status st)
 static bool may_be_shown(struct span name)
 {
 	static const char *const harmless[] = {
-	    "username", "logintype", "fullname",  "email",  "status",      "otpprefix",
-	    "totp",     "vaultname", "groupname", "policy", "description", "searchstring",
-	    "policyid", "vaultid",   "fieldname", "vaultid"};
+	    "username",  "logintype", "fullname",  "email",    "status",      "otpprefix",
+	    "totp",      "vaultname", "groupname", "policy",   "description", "searchstring",
+	    "policyid",  "vaultid",   "fieldname", "type",     "length",      "language",
+	    "delimiter", "delimeter", "words",     "min_char", "max_char"};
 
 	for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)
 		if (span_eq_str(name, harmless[i]))

@@ -4,15 +4,15 @@
 
 #include "engine/words.h"
 
-#define CHARACTERS_MAX  1024
-#define OPIE_BITS       128
-#define WORD_BITS       11
-#define WORDS_LEAST     256 /* of a list that is left by min_char and max_char */
-#define POLICY_TRIES    100000
+#define CHARACTERS_MAX 1024
+#define OPIE_BITS      128
+#define WORD_BITS      11
+#define WORDS_LEAST    256 /* of a list that is left by min_char and max_char */
+#define POLICY_TRIES   100000
 /* Signs that need no care in quotes, in a shell's or in a page. */
-#define SIGNS           "!#%()*+,-./:;=?@[]^_{}~"
-#define LETTERS         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-#define DIGITS          "0123456789"
+#define SIGNS   "!#%()*+,-./:;=?@[]^_{}~"
+#define LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+#define DIGITS  "0123456789"
 
 static const struct {
 	const char *name;
@@ -135,13 +135,13 @@ static void add_opie_half(struct builder *out, const struct random *random)
 	random_fill(random, bytes, 8);
 	for (size_t i = 0; i < 8; i++)
 		for (unsigned k = 0; k < 8; k += 2)
-			parity += (bytes[i] >> k) & 3u;
+			parity += (unsigned)bytes[i] >> k & 3u;
 	bytes[8] = (uint8_t)(parity << 6);
 	for (size_t w = 0; w < 6; w++) {
 		size_t index = 0;
 
 		for (size_t bit = w * WORD_BITS; bit < (w + 1) * WORD_BITS; bit++)
-			index = index << 1 | (bytes[bit / 8] >> (7 - bit % 8) & 1u);
+			index = index << 1 | ((size_t)bytes[bit / 8] >> (7 - bit % 8) & 1u);
 		if (out->n > 0)
 			builder_u8(out, ' ');
 		builder_str(out, words_otp.words[index]);
@@ -165,7 +165,8 @@ static enum status add_secure(struct builder *out, const struct random *random,
 		size_t before = out->n;
 
 		add_text(out, random, LETTERS DIGITS SIGNS, p->length);
-		if (builder_status(out) != ST_OK || keeps(p->policy, span_from(builder_span(out), before)))
+		if (builder_status(out) != ST_OK ||
+		    keeps(p->policy, span_from(builder_span(out), before)))
 			return builder_status(out);
 		builder_reset(out);
 		if (p->length < 4)
@@ -188,7 +189,8 @@ static enum status check_length(const struct pwgen *p, struct err *err)
 	for (size_t i = 0; i < p->policy->n_rules; i++)
 		if (p->policy->rules[i].test == PASSPHRASE_MIN_LENGTH &&
 		    p->length < p->policy->rules[i].value)
-			return err_set(err, ST_INVALID, "the policy asks for at least %u characters",
+			return err_set(err, ST_INVALID,
+			               "the policy asks for at least %u characters",
 			               p->policy->rules[i].value);
 	return ST_OK;
 }

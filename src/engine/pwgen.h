@@ -21,10 +21,10 @@ MUST_USE enum status pwgen_type_find(struct span name, enum pwgen_type *ret);
 
 struct pwgen {
 	enum pwgen_type type;
-	size_t length; /* of all but words: characters, or bytes */
-	size_t words;  /* of PWGEN_DICEWORD */
-	size_t min_char, max_char; /* of each word; max_char 0: any */
-	struct span delimiter;     /* between words */
+	size_t length;                          /* of all but words: characters, or bytes */
+	size_t words;                           /* of PWGEN_DICEWORD */
+	size_t min_char, max_char;              /* of each word; max_char 0: any */
+	struct span delimiter;                  /* between words */
 	const struct passphrase_policy *policy; /* PWGEN_SECURE keeps it; NULL: none */
 };
 #define PWGEN_WORDS_MAX     64

@@ -90,6 +90,7 @@ static const struct operation operations[] = {
     {"checkpolicy", VERB_WRITE, "utils/checkpolicy", OP_READ, 0, storedsafe_checkpolicy, NULL,
      .need = ANY_USER},
     {"version", VERB_READ, "utils/version", OP_READ, 0, storedsafe_version, NULL, .need = ANY_USER},
+    {"pwgen", VERB_READ, "utils/pwgen", OP_READ, 0, storedsafe_pwgen, NULL, .need = ANY_USER},
 };
 
 const struct engine engine_storedsafe = {"storedsafe", operations,

@@ -65,5 +65,6 @@ enum status storedsafe_statusvalues(struct op *op);
 enum status storedsafe_policies(struct op *op);
 enum status storedsafe_checkpolicy(struct op *op);
 enum status storedsafe_version(struct op *op);
+enum status storedsafe_pwgen(struct op *op);
 
 #endif

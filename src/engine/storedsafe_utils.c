@@ -1,5 +1,6 @@
 /* What clients ask for beside their vaults: bits, policies of passphrases, the version. */
 #include "engine/passphrase.h"
+#include "engine/pwgen.h"
 #include "engine/storedsafe_impl.h"
 
 /* ---- bits ---- */
@@ -150,4 +151,122 @@ enum status storedsafe_checkpolicy(struct op *op)
 	json_end_object(&w);
 	op->ans->shape = ANSWER_DATA;
 	return op->ans->status = builder_status(&op->ans->data);
+}
+
+/* ---- passphrases at random ---- */
+
+/* A number among the parameters, in the query or the body; *ret stays when there is none. */
+static enum status read_size(struct op *op, const char *name, size_t *ret)
+{
+	int64_t n;
+	enum status st = request_int(op->req, name, &n, &op->ans->err);
+
+	if (st == ST_NOT_FOUND)
+		return ST_OK;
+	if (st != ST_OK)
+		return op->ans->status = st;
+	if (n < 0 || n > UINT16_MAX)
+		return answer_fail(op->ans, ST_INVALID, "%s is out of range", name);
+	*ret = (size_t)n;
+	return ST_OK;
+}
+
+/* Under either of two names: one is how a client spells the other. */
+static enum status read_delimiter(struct op *op, struct span *ret)
+{
+	enum status st = request_string(op->req, "delimiter", ret, &op->ans->err);
+
+	if (st == ST_NOT_FOUND)
+		st = request_string(op->req, "delimeter", ret, &op->ans->err);
+	return st == ST_NOT_FOUND ? ST_OK : (op->ans->status = st);
+}
+
+static enum status read_language(struct op *op)
+{
+	struct span language = span_str("en_US");
+	enum status st = request_string(op->req, "language", &language, &op->ans->err);
+
+	if (st != ST_OK && st != ST_NOT_FOUND)
+		return op->ans->status = st;
+	if (!span_eq_str(language, "en_US"))
+		return answer_fail(op->ans, ST_INVALID, "there are words for language en_US only");
+	return ST_OK;
+}
+
+static enum status read_type(struct op *op, enum pwgen_type *ret)
+{
+	struct span name = span_str("secure");
+	enum status st = request_string(op->req, "type", &name, &op->ans->err);
+
+	if (st != ST_OK && st != ST_NOT_FOUND)
+		return op->ans->status = st;
+	if (pwgen_type_find(name, ret) != ST_OK)
+		return answer_fail(
+		    op->ans, ST_INVALID,
+		    "type must be pronounceable, diceword, opie, secure, bytes or pin");
+	return ST_OK;
+}
+
+/* A policy is kept by passphrases of letters, digits and signs alone. */
+static enum status read_pwgen_policy(struct op *op, struct pwgen *p)
+{
+	int64_t id;
+	enum status st = request_int(op->req, "policyid", &id, &op->ans->err);
+
+	if (st == ST_NOT_FOUND)
+		return ST_OK;
+	if (st != ST_OK)
+		return op->ans->status = st;
+	p->policy = id < 0 ? NULL : passphrase_policy((uint64_t)id);
+	if (p->policy == NULL)
+		return answer_fail(op->ans, ST_INVALID, "there is no such policy");
+	if (p->type != PWGEN_SECURE)
+		return answer_fail(op->ans, ST_INVALID, "policyid goes with type secure");
+	return ST_OK;
+}
+
+static enum status read_pwgen(struct op *op, struct pwgen *p)
+{
+	enum pwgen_type type = PWGEN_SECURE;
+	enum status st = read_type(op, &type);
+
+	if (st != ST_OK)
+		return st;
+	*p = pwgen_default(type);
+	st = read_size(op, "length", &p->length);
+	if (st == ST_OK)
+		st = read_size(op, "words", &p->words);
+	if (st == ST_OK)
+		st = read_size(op, "min_char", &p->min_char);
+	if (st == ST_OK)
+		st = read_size(op, "max_char", &p->max_char);
+	if (st == ST_OK)
+		st = read_delimiter(op, &p->delimiter);
+	if (st == ST_OK)
+		st = read_language(op);
+	return st == ST_OK ? read_pwgen_policy(op, p) : st;
+}
+
+enum status storedsafe_pwgen(struct op *op)
+{
+	struct builder made = {0};
+	struct json_writer w;
+	struct pwgen p;
+	enum status st = read_pwgen(op, &p);
+
+	if (st != ST_OK)
+		return st;
+	st = pwgen_make(&p, op->random, &made, &op->ans->err);
+	if (st == ST_OK) {
+		json_writer_init(&w, &op->ans->data);
+		json_begin_object(&w);
+		json_put_string(&w, "passphrase", builder_span(&made));
+		json_put_uint(&w, "length", p.type == PWGEN_BYTES ? p.length : made.n);
+		json_put_cstr(&w, "type", pwgen_type_name(p.type));
+		json_end_object(&w);
+		op->ans->shape = ANSWER_DATA;
+		st = builder_status(&op->ans->data);
+	}
+	builder_free(&made);
+	return op->ans->status = st;
 }

@@ -67,6 +67,7 @@ MATRIX = [
     ("GET", "utils/policies", None, LOGGED_IN),
     ("POST", "utils/checkpolicy", {"passphrase": "x"}, LOGGED_IN),
     ("GET", "utils/version", None, LOGGED_IN),
+    ("GET", "utils/pwgen", None, LOGGED_IN),
     ("DELETE", "vault/{vault}", None, [FOUNDER]),  # the last one: it is carried out
 ]
 
@@ -493,3 +494,26 @@ def test_the_operators_commands(server):
 ])
 def test_wrong_use_of_the_commands(server, arguments, part):
     assert part in keyturn(server, "storedsafe", *arguments, want=2)
+
+
+# Utils
+
+def test_passphrases_at_random(house):
+    user = house.session("someone")
+
+    def made(query=""):
+        info = user.good("GET", f"utils/pwgen{query}")["CALLINFO"]
+        return info["passphrase"], info["length"], info["type"]
+
+    text, length, kind = made()
+    assert (len(text), length, kind) == (40, 40, "secure") and made()[0] != text
+    assert made("?type=pin&length=6")[1:] == (6, "pin") and made("?type=bytes&length=16")[1:] == (16, "bytes")
+    assert len(made("?type=bytes&length=16")[0]) == 32
+    assert made("?type=pronouncable&length=20")[1:] == (20, "pronounceable")
+    assert len(made("?type=opie")[0].split(" ")) == 12
+    assert len(made("?type=diceword&words=7&delimeter=%20")[0].split(" ")) == 7
+    assert made("?policyid=7&length=14")[1] == 14
+    for query, part in [("type=x", "type"), ("length=0", "length"), ("length=x", "length"), ("length=-1", "range"), ("length=1025", "1024"),
+                        ("policyid=99", "policy"), ("policyid=7&length=5", "14"), ("type=pin&policyid=7", "secure"),
+                        ("type=diceword&language=sv_SE", "en_US"), ("type=diceword&max_char=2", "too few")]:
+        failed(user.call("GET", f"utils/pwgen?{query}"), 400, part)

@@ -263,8 +263,8 @@ CASE(what_is_no_api_key_or_no_name)
 	    "a/b",
 	    "a b",
 	    "å",
-	    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-	    "aaaaaaaaa"};
+	    ("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	    "aaaaaaaaa")};
 	static const char *const keys[] = {"short", "with blank", "with\tcontrol", "umläuteä"};
 	char text[APIKEY_MAX + 1];
 

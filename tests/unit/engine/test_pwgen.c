@@ -111,8 +111,8 @@ static void names_of_types(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < PWGEN_TYPES; i++) {
-		assert_int_equal(
-		    pwgen_type_find(span_str(pwgen_type_name((enum pwgen_type)i)), &t), ST_OK);
+		assert_int_equal(pwgen_type_find(span_str(pwgen_type_name((enum pwgen_type)i)), &t),
+		                 ST_OK);
 		assert_int_equal(t, i);
 	}
 	assert_int_equal(pwgen_type_find(span_str("pronouncable"), &t), ST_OK);
