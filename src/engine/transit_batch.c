@@ -126,9 +126,8 @@ static enum status read_batch(struct op *op, const struct json_value *list, enum
 	return ST_OK;
 }
 
-/* A text of a single request; a number is taken by its digits, as the reference does. */
-static enum status single_text(const struct request *r, const char *name, struct span *ret,
-                               struct err *err)
+enum status batch_text(const struct request *r, const char *name, struct span *ret,
+                       struct err *err)
 {
 	const struct json_value *v = request_member(r, name);
 	enum status st;
@@ -145,14 +144,14 @@ static enum status single_text(const struct request *r, const char *name, struct
 
 enum status batch_single(const struct request *r, struct crypt_item *i, struct err *err)
 {
-	enum status st = single_text(r, "plaintext", &i->plaintext, err);
+	enum status st = batch_text(r, "plaintext", &i->plaintext, err);
 
 	if (st == ST_OK)
-		st = single_text(r, "ciphertext", &i->ciphertext, err);
+		st = batch_text(r, "ciphertext", &i->ciphertext, err);
 	if (st == ST_OK)
-		st = single_text(r, "context", &i->context, err);
+		st = batch_text(r, "context", &i->context, err);
 	if (st == ST_OK)
-		st = single_text(r, "associated_data", &i->aad, err);
+		st = batch_text(r, "associated_data", &i->aad, err);
 	if (st == ST_OK)
 		st = request_int(r, "key_version", &i->key_version, err);
 	return st == ST_NOT_FOUND ? ST_OK : st;

@@ -22,6 +22,12 @@ MUST_USE enum status batch_item(const struct json_value *o, struct crypt_item *i
 MUST_USE enum status batch_read(struct op *op, enum batch_text need, struct batch *b,
                                 struct err *err);
 MUST_USE enum status batch_single(const struct request *r, struct crypt_item *i, struct err *err);
+/*
+ * batch_text(r, name, ret, err): a text of a request that is one item; a number is taken by its digits, as the reference does.  ST_OK and *ret as it was: there is none; one
+ * that is empty has p not NULL.  ST_INVALID.
+ */
+MUST_USE enum status batch_text(const struct request *r, const char *name, struct span *ret,
+                                struct err *err);
 
 /*
  * rsa_open(op, k, b, err): the plaintexts of a batch under an RSA key, which the pool works out: ST_PENDING the first time (op->slow is set), then ST_OK and

@@ -369,6 +369,7 @@ void transit_thread_drop(void *thread)
 {
 	struct transit_thread *t = thread;
 
+	atomic_fetch_add_explicit(&t->transit->drops, 1, memory_order_relaxed);
 	for (size_t i = 0; i < THREAD_KEYS; i++)
 		slot_free(&t->keys[i]);
 	drop_versions(t);

@@ -338,9 +338,7 @@ static enum status aead_for(struct crypt *c, const struct key_version *v,
 		return ST_OK;
 	}
 	if (i->context.n == 0)
-		return fail(e, "missing 'context' for key derivation; the key was created using a "
-		               "derived key, which means additional, per-request information must "
-		               "be included in order to perform operations with the key");
+		return fail(e, KEY_NO_CONTEXT_TEXT);
 	st = decode(i->context, &c->context, e);
 	if (st == ST_OK)
 		st = derive(c, v, e);

@@ -11,6 +11,7 @@ struct transit {
 	struct transit_config config;
 	struct uses_table *uses;
 	struct transit_stock *stock; /* keys that the pool makes for automatic rotations */
+	_Atomic uint64_t drops; /* rises when a thread forgets its keys: the store closes, or is opened anew */
 };
 
 #define THREAD_KEYS     512
@@ -39,6 +40,11 @@ struct transit_thread {
 	"invalid key name: letters, digits and underscores, and between them hyphens and dots; " \
 	"at "                                                                                    \
 	"most 128 of them"
+
+#define KEY_NO_CONTEXT_TEXT \
+	"missing 'context' for key derivation; the key was created using a derived key, which means " \
+	"additional, per-request information must be included in order to perform operations with " \
+	"the key"
 
 /* transit_record.c */
 #define KEY_PATH_MAX (KEY_NAME_MAX + 40)
@@ -127,5 +133,10 @@ enum status transit_soft_delete_op(struct op *op);
 enum status transit_soft_restore_op(struct op *op);
 enum status transit_versions_op(struct op *op); /* transit_versions.c */
 enum status transit_version_op(struct op *op);
+enum status transit_sign_op(struct op *op); /* transit_sign.c */
+enum status transit_verify_op(struct op *op);
+enum status transit_hmac_op(struct op *op); /* transit_mac.c */
+enum status transit_hash_op(struct op *op); /* transit_hash.c */
+enum status transit_random_op(struct op *op);
 
 #endif

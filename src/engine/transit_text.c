@@ -5,7 +5,7 @@
 void item_error_put(const struct item_error *e, struct builder *b)
 {
 	builder_str(b, e->text);
-	if (strcmp(e->text, ITEM_BAD_BASE64) == 0)
+	if (span_ends(span_str(e->text), span_str("byte")))
 		builder_fmt(b, " %zu", e->at);
 }
 
@@ -37,12 +37,17 @@ static bool number(struct span s, int64_t *ret)
 enum status text_parse(struct span text, const char *prefix, enum text_kind kind,
                        int64_t *ret_version, struct span *ret_rest, struct item_error *ret_error)
 {
-	static const char *const wording[2][3] = {
-	    {"invalid ciphertext: no prefix", "invalid ciphertext: wrong number of fields",
-	     "invalid ciphertext: version number could not be decoded"},
-	    {"invalid signature: no prefix", "invalid signature: wrong number of fields",
-	     "invalid signature: version number could not be decoded"}};
-	const char *const *words = wording[kind == TEXT_SIGNATURE];
+	static const char *const wording[][3] = {
+	    [TEXT_CIPHERTEXT] = {"invalid ciphertext: no prefix",
+	                         "invalid ciphertext: wrong number of fields",
+	                         "invalid ciphertext: version number could not be decoded"},
+	    [TEXT_SIGNATURE] = {"invalid signature: no prefix",
+	                        "invalid signature: wrong number of fields",
+	                        "invalid signature: version number could not be decoded"},
+	    [TEXT_HMAC] = {"invalid HMAC to verify: no prefix",
+	                   "invalid HMAC: wrong number of fields",
+	                   "invalid HMAC: version number could not be decoded"}};
+	const char *const *words = wording[kind];
 	const uint8_t *colon;
 	int64_t version;
 	size_t n;
@@ -56,7 +61,7 @@ enum status text_parse(struct span text, const char *prefix, enum text_kind kind
 	n = (size_t)(colon - text.p);
 	if (!number(span_of(text.p, n), &version))
 		return fail(ret_error, words[2]);
-	*ret_version = version == 0 ? 1 : version;
+	*ret_version = version == 0 && kind == TEXT_CIPHERTEXT ? 1 : version;
 	*ret_rest = span_from(text, n + 1);
 	return ST_OK;
 }

@@ -11,14 +11,16 @@ struct item_error {
 	bool internal;    /* not the caller's mistake */
 };
 #define ITEM_BAD_BASE64 "illegal base64 data at input byte"
+#define ITEM_BAD_INPUT  "unable to decode input as base64: " ITEM_BAD_BASE64
+#define ITEM_BAD_HMAC   "unable to decode verification HMAC as base64: " ITEM_BAD_BASE64
 /* item_error_put(e, b): the text, in JSON's string without quotes (constant texts hold nothing to escape). */
 void item_error_put(const struct item_error *e, struct builder *b);
 
 /*
- * text_parse(text, prefix, kind, ret_version, ret_rest, ret_error): prefix "vault:v"; kind TEXT_CIPHERTEXT or TEXT_SIGNATURE for the wording.  Version 0 is 1, as in the
- * reference; a negative one is what it says.  ST_INVALID: ret_error is set.
+ * text_parse(text, prefix, kind, ret_version, ret_rest, ret_error): prefix "vault:v"; kind for the wording.  Version 0 of a ciphertext is 1, as in the
+ * reference; otherwise it is what it says, negative ones too.  ST_INVALID: ret_error is set.
  */
-enum text_kind { TEXT_CIPHERTEXT, TEXT_SIGNATURE };
+enum text_kind { TEXT_CIPHERTEXT, TEXT_SIGNATURE, TEXT_HMAC };
 MUST_USE enum status text_parse(struct span text, const char *prefix, enum text_kind kind,
                                 int64_t *ret_version, struct span *ret_rest,
                                 struct item_error *ret_error);
