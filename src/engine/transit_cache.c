@@ -320,6 +320,7 @@ enum status key_find(const struct key_place *p, struct span name, const struct n
 struct key_place key_place_of(const struct op *op)
 {
 	return (struct key_place){.view = &op->view,
+	                          .mount = op->mount->path,
 	                          .transit = op->self,
 	                          .thread = op->thread,
 	                          .random = op->random,

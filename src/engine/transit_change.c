@@ -416,27 +416,41 @@ enum status key_delete(const struct key_place *p, struct span name, const struct
 
 /* ---- rotating ---- */
 
+void key_note_begin(struct json_writer *w, struct builder *b, const struct key_place *p,
+                    struct span name, const char *event, const char *cause)
+{
+	*b = (struct builder){.max = VIEW_NOTE_MAX};
+	json_writer_init(w, b);
+	json_begin_object(w);
+	json_put_cstr(w, "event", event);
+	json_put_string(w, "mount", p->mount);
+	json_put_string(w, "key", name);
+	json_put_cstr(w, "cause", cause);
+}
+
+enum status key_note_end(struct json_writer *w, const struct key_place *p, struct err *err)
+{
+	enum status st;
+
+	json_end_object(w);
+	st = builder_status(w->b);
+	if (st == ST_OK)
+		st = view_note(p->view, builder_span(w->b), err);
+	builder_free(w->b);
+	return st;
+}
+
 static enum status note_rotation(const struct key_place *p, const struct named_key *k,
                                  const char *cause, uint64_t encryptions, struct err *err)
 {
-	struct builder b = {.max = VIEW_NOTE_MAX};
+	struct builder b;
 	struct json_writer w;
-	enum status st;
 
-	json_writer_init(&w, &b);
-	json_begin_object(&w);
-	json_put_cstr(&w, "event", "key_rotated");
-	json_put_string(&w, "key", k->name);
-	json_put_cstr(&w, "cause", cause);
+	key_note_begin(&w, &b, p, k->name, "key_rotated", cause);
 	json_put_uint(&w, "old_version", k->head.latest);
 	json_put_uint(&w, "new_version", (uint64_t)k->head.latest + 1);
 	json_put_uint(&w, "encryptions", encryptions);
-	json_end_object(&w);
-	st = builder_status(&b);
-	if (st == ST_OK)
-		st = view_note(p->view, builder_span(&b), err);
-	builder_free(&b);
-	return st;
+	return key_note_end(&w, p, err);
 }
 
 enum status key_rotate(const struct key_place *p, const struct named_key *k,

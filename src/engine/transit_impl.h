@@ -72,6 +72,14 @@ MUST_USE enum status key_write_version(const struct key_place *p, const struct k
                                        uint32_t number, const struct version_data *v,
                                        struct err *err);
 
+/*
+ * What is done unasked is told to the audit: key_note_begin(w, b, p, name, event, cause), then further members, then key_note_end, which hands the note on and frees b.
+ */
+void key_note_begin(struct json_writer *w, struct builder *b, const struct key_place *p,
+                    struct span name, const char *event, const char *cause);
+MUST_USE enum status key_note_end(struct json_writer *w, const struct key_place *p,
+                                  struct err *err);
+
 /* transit_retire.c: key_retire_oldest(p, name, head, err): what max_versions asks for, in the transaction that adds a version; head is changed, not yet written. */
 MUST_USE enum status key_retire_oldest(const struct key_place *p, struct span name,
                                        struct key_head *head, struct err *err);

@@ -111,6 +111,7 @@ struct transit_thread;
 /* Where keys are worked on: the view of a mount, and what engine and thread keep beside it. */
 struct key_place {
 	const struct view *view;
+	struct span mount; /* its path, "transit/", for the audit */
 	struct transit *transit;
 	struct transit_thread *thread;
 	const struct random *random;

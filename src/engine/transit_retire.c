@@ -11,24 +11,14 @@
 static enum status note(const struct key_place *p, struct span name, uint32_t number,
                         const struct uses_counts *c, struct err *err)
 {
-	struct builder b = {.max = VIEW_NOTE_MAX};
+	struct builder b;
 	struct json_writer w;
-	enum status st;
 
-	json_writer_init(&w, &b);
-	json_begin_object(&w);
-	json_put_cstr(&w, "event", "key_version_destroyed");
-	json_put_string(&w, "key", name);
-	json_put_cstr(&w, "cause", "max_versions");
+	key_note_begin(&w, &b, p, name, "key_version_destroyed", "max_versions");
 	json_put_uint(&w, "version", number);
 	json_put_uint(&w, "encryptions", c->encryptions);
 	json_put_uint(&w, "decryptions", c->decryptions);
-	json_end_object(&w);
-	st = builder_status(&b);
-	if (st == ST_OK)
-		st = view_note(p->view, builder_span(&b), err);
-	builder_free(&b);
-	return st;
+	return key_note_end(&w, p, err);
 }
 
 /* Not used for so long: by the day of its last use, or else by its age. */

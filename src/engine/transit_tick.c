@@ -193,6 +193,7 @@ static enum status tick(void *self, void *thread, const struct view *mount,
                         struct err *err)
 {
 	struct key_place p = {.view = mount,
+	                      .mount = facts->path,
 	                      .transit = self,
 	                      .thread = thread,
 	                      .random = &random_system,
@@ -202,7 +203,6 @@ static enum status tick(void *self, void *thread, const struct view *mount,
 	int64_t next = INT64_MAX;
 	enum status st = reserve_blocks(&p, err);
 
-	(void)facts;
 	if (st == ST_OK)
 		st = rotate_due(&p, &next, err);
 	if (st == ST_OK)

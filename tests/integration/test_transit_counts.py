@@ -323,6 +323,7 @@ def test_automatic_rotations_are_audited(new_server, folder):
     told = [find(note, "event", "key_rotated") for note in notes]
     assert [(n["key"], n["cause"], n["old_version"], n["new_version"], n["encryptions"]) for n in told] == [
         ("k", "max_operations", v, v + 1, 5) for v in range(1, latest - 1)]
+    assert {n["mount"] for n in told} == {f"{transit.path}/"}
 
 
 def find(value, name, wanted):
