@@ -1,4 +1,6 @@
-"""Streams on the wire, against the toy (tests/unit/http/toy_stream.c): a line for a line, bounded memory, slow and hostile clients."""
+"""Streams on the wire, against the toy (tests/unit/http/toy_stream.c): a line for a line, bounded memory, slow and hostile clients; and from the socket to an
+engine (tests/lib/shout.h): rights, sealing, the writer, the audit."""
+import json
 import os
 import random
 import re
@@ -11,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from toy import HEAD, TOY, WAIT_S, Toy, send_anyway
+from toy import HEAD, TOY, WAIT_S, StreamServer, Toy, send_anyway
 
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
 
@@ -744,3 +746,241 @@ def test_streams_with_hostile_noise(common):
             except OSError:
                 pass
     wait_for(lambda: (lambda n: n["begun"] == n["over"] + n["aborted"])(counts(common)))
+
+
+# --- from the socket to an engine
+
+
+@pytest.fixture
+def new_shouter(folder):
+    made = []
+
+    def make(*args, loops=2):
+        (folder / "audit").touch()
+        made.append(StreamServer(loops, folder / "audit", *args))
+        made[-1].audit = folder / "audit"
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.close()
+
+
+@pytest.fixture
+def shouter(new_shouter):
+    return new_shouter()
+
+
+def opening(server, *extra, name="a", query=b"", token=None, op=b"shout", framing=CHUNKED):
+    token = (server.told["root"] if token is None else token).encode()
+    return b"POST /v1/t/%s-stream/%s%s HTTP/1.1\r\n" % (op, name.encode(), query) + HEAD + b"X-Vault-Token: " + token + b"\r\n" + framing + b"".join(extra) + b"\r\n"
+
+
+def piece(text):
+    return b"%x\r\n%s\r\n" % (len(text), text)
+
+
+def begun(c, server, **more):
+    a = c.ask(opening(server, **more))
+    assert a.status == 200 and a.headers["content-type"] == "application/x-ndjson"
+    return c
+
+
+def lines_of(file):
+    return [json.loads(line) for line in Path(file).read_text().splitlines() if line]
+
+
+def test_shouting(shouter):
+    with shouter.connect() as c:
+        for _ in range(3):
+            begun(c, shouter)
+            assert c.send(piece(b"one\ntw")).chunk() == b"ONE\n"
+            assert c.send(piece(b"o\nbad\nthree")).chunk() == b'TWO\n{"error":"a bad line"}\n'
+            assert c.send(b"0\r\n\r\n").chunk() == b"THREE\n"
+            assert c.chunk() == b""
+    both = [line for line in lines_of(shouter.audit) if line["request"]["path"] == "t/shout-stream/a"]
+    assert [line["type"] for line in both] == ["request", "response"] * 3
+    assert all(line["response"]["data"] == {"items": 4, "failed": 1, "bytes_in": 17, "bytes_out": 37} and "error" not in line for line in both[1::2])
+    shouter.stop()
+
+
+@pytest.mark.parametrize("status,how", [(403, {"token": "s.none"}), (404, {"name": "missing"}), (400, {"query": b"?allow=x"}), (400, {"query": b"?a=%zz"}),
+                                        (415, {"framing": CHUNKED + b"Content-Type: text/csv\r\n"})])
+def test_refusals_are_ordinary_answers(shouter, status, how):
+    with shouter.connect() as c:
+        a, text = talk(c, opening(shouter, **how) + in_chunks(rows(5000, 30), 4000))
+        assert a.status == status and a.headers["content-type"] == "application/json" and list(json.loads(text)) == ["errors"]
+        if how != {"query": b"?a=%zz"}:  # of which nobody asked whether it is a stream
+            assert a.closes and c.closed()  # its body was not read
+    shouter.stop()
+
+
+def test_the_writer_is_asked_on_the_way(shouter):
+    """Every two lines more must be reserved; nothing is lost, and a request behind the stream waits for its end."""
+    with shouter.connect() as c:
+        c.send(opening(shouter, query=b"?allow=1") + in_chunks(b"".join(b"%d\n" % n for n in range(12)), 5) + b"GET /v1/sys/health HTTP/1.1\r\n" + HEAD + b"\r\n")
+        assert c.read().status == 200 and c.chunks() == b"".join(b"%d\n" % n for n in range(12))
+        assert c.read().status == 200
+    assert shouter.api.get("t/get/reserved").expect(200).raw == b"6"
+    shouter.stop()
+
+
+def test_slow_work_on_the_way(shouter):
+    with shouter.connect() as c:
+        begun(c, shouter)
+        c.send(in_chunks(b"a\nwhisper\nb\nwhisper\n" * 20, 7))
+        assert c.chunks() == b"A\nWHISPER\nB\nWHISPER\n" * 20
+    shouter.stop()
+
+
+def test_a_revoked_token_ends_its_streams(shouter):
+    """At the next line, with a last one that says so; then the connection closes."""
+    token = shouter.api.token_for("voice", 'path "t/*" { capabilities = ["create", "update"] }')
+    with shouter.connect() as c, shouter.connect() as idle, shouter.connect() as other:
+        for client in (c, idle):
+            begun(client, shouter, token=token)
+            assert client.send(piece(b"a\n")).chunk() == b"A\n"
+        begun(other, shouter)
+        shouter.api.post("auth/token/revoke", {"token": token}).expect(204)
+        assert c.send(piece(b"b\n")).chunk() == b'{"error":"permission denied"}\n'
+        assert c.chunk() == b"" and c.closed()
+        assert other.send(piece(b"b\n")).chunk() == b"B\n"
+    shouter.stop()
+
+
+def test_a_changed_policy_ends_streams(shouter):
+    token = shouter.api.token_for("voice", 'path "t/*" { capabilities = ["create", "update"] }')
+    with shouter.connect() as c:
+        begun(c, shouter, token=token)
+        assert c.send(piece(b"a\n")).chunk() == b"A\n"
+        shouter.api.policy("voice", 'path "t/*" { capabilities = ["read"] }')
+        assert c.send(piece(b"b\n")).chunk() == b'{"error":"permission denied"}\n'
+        assert c.chunk() == b"" and c.closed()
+    shouter.stop()
+
+
+def test_sealing_waits_for_no_stream(shouter):
+    """Idle, in the middle of a line, stopped by a client that does not read, waiting for the writer: sealing goes on, and each finds out when it goes on itself."""
+    block = b"".join(b"%029d\n" % n for n in range(1000))
+    with shouter.connect() as idle, shouter.connect() as half, shouter.connect() as stuck:
+        stuck.s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        for client in (idle, half, stuck):
+            begun(client, shouter)
+        half.send(piece(b"a"))
+        stuck.s.setblocking(False)
+        sent, data = 0, piece(block)
+        while select.select([], [stuck.s], [], 1)[1]:
+            sent += stuck.s.send(data[sent % len(data):])
+        stuck.s.setblocking(True)
+        shouter.api.post("sys/seal").expect(204)
+        last = b'{"error":"Vault is sealed"}\n'
+        assert idle.send(piece(b"b\n")).chunk() == last and idle.chunk() == b"" and idle.closed()
+        assert half.send(piece(b"b\n")).chunk() == last and half.chunk() == b"" and half.closed()
+        got = stuck.chunks()
+        assert got.endswith(b"\n" + last) and got[:-len(last)] == (block * (len(got) // len(block) + 1))[:len(got) - len(last)]
+        with shouter.connect() as c:
+            a, text = talk(c, opening(shouter) + in_chunks(block, 4000))
+            assert a.status == 503 and json.loads(text) == {"errors": ["Vault is sealed"]} and a.closes
+    ends = [line for line in lines_of(shouter.audit) if line["type"] == "response" and line.get("error") == "Vault is sealed"]
+    assert len(ends) >= 3
+    shouter.stop()
+
+
+def test_a_stream_does_not_outlive_a_seal(shouter):
+    with shouter.connect() as c:
+        begun(c, shouter)
+        shouter.api.post("sys/seal").expect(204)
+        shouter.api.post("sys/unseal", {"key": shouter.told["share"]}).expect(200)
+        assert c.send(piece(b"b\n")).chunk() == b'{"error":"Vault is sealed"}\n' and c.chunk() == b"" and c.closed()
+        with shouter.connect() as again:
+            begun(again, shouter)
+            assert again.send(piece(b"b\n")).chunk() == b"B\n"
+    shouter.stop()
+
+
+def test_one_use_a_stream(shouter):
+    token = shouter.api.token_for("voice", 'path "t/*" { capabilities = ["create", "update"] }', num_uses=2)
+    with shouter.connect() as c, shouter.connect() as last:
+        begun(c, shouter, token=token)
+        for _ in range(5):
+            assert c.send(piece(b"a\n")).chunk() == b"A\n"
+        begun(last, shouter, token=token)
+        assert shouter.api.get("auth/token/lookup-self", token=token).status == 403
+        assert last.send(piece(b"a\n")).chunk() == b"A\n"
+        assert last.send(b"0\r\n\r\n").chunk() == b""
+        # with the stream of its last use the token has ended
+        wait_for(lambda: ended(c))
+    shouter.stop()
+
+
+def ended(c):
+    line = c.send(piece(b"a\n")).chunk()
+    assert line in (b"A\n", b'{"error":"permission denied"}\n')
+    return line != b"A\n"
+
+
+def test_who_leaves_is_in_the_audit(shouter):
+    for how in ("close", "reset", "broken"):
+        c = begun(shouter.connect(), shouter)
+        assert c.send(piece(b"a\nbad\n")).chunk() == b'A\n{"error":"a bad line"}\n'
+        if how == "reset":
+            c.s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        if how == "broken":
+            c.send(b"nonsense")
+            assert c.closed()
+        c.close()
+    left = "the client left before the end of its stream"
+    wait_for(lambda: sum(line.get("error") == left for line in lines_of(shouter.audit)) == 3)
+    for line in lines_of(shouter.audit):
+        if line.get("error") == left:
+            assert line["response"]["data"] == {"items": 2, "failed": 1, "bytes_in": 6, "bytes_out": 25}
+    shouter.stop()
+
+
+def test_writes_rotations_and_streams_at_once(shouter):
+    """The published number moves all the time, and the streams' rights are looked at anew each time."""
+    ending = threading.Event()
+    shouter.api.post("sys/mounts/secret", {"type": "kv"}).expect(204)
+    token = shouter.api.token_for("voice", 'path "t/*" { capabilities = ["create", "update"] }')
+
+    def change():
+        n = 0
+        while not ending.is_set():
+            n += 1
+            shouter.api.post(f"secret/{n % 7}", {"n": n}).expect(204)
+            shouter.api.policy("voice", f'path "t/*" {{ capabilities = ["create", "update"] }} path "x{n}" {{ policy = "read" }}')
+            shouter.api.rotate()
+
+    changer = threading.Thread(target=change)
+    changer.start()
+    block = b"".join(b"%029d\n" % n for n in range(2000))
+    ends = []
+
+    def stream(query):
+        with shouter.connect() as c:
+            for _ in range(3):
+                a, got = talk(c, opening(shouter, token=token, query=query) + in_chunks(block[:600] if query else block, 997))
+                ends.append(a.status == 200 and got == (block[:600] if query else block))
+
+    streams = [threading.Thread(target=stream, args=(b"?allow=2" if n % 2 else b"",)) for n in range(6)]
+    for thread in streams:
+        thread.start()
+    for thread in streams:
+        thread.join()
+    ending.set()
+    changer.join()
+    assert ends == [True] * 18
+    shouter.stop()
+
+
+def test_stop_with_streams_open(shouter):
+    """Those that do not end are cut after the grace; what they held is given back all the same."""
+    with shouter.connect() as c, shouter.connect() as paused:
+        begun(c, shouter)
+        begun(paused, shouter, query=b"?allow=0")
+        assert c.send(piece(b"a\n")).chunk() == b"A\n"
+        shouter.process.send_signal(15)
+        assert c.closed() and paused.closed()
+        shouter.stop("BUSY")
+    left = "the client left before the end of its stream"
+    assert sum(line.get("error") == left for line in lines_of(shouter.audit)) == 2

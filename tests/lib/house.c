@@ -113,6 +113,7 @@ static void start(struct house *h)
 	build_means(h);
 	build_gate(h);
 	house_loop_init(&h->loop, h->config.runner);
+	h->loop.loop.index = HOUSE_LOOP;
 	assert_int_equal(gate_join(h->gate, &h->loop.loop, NULL), ST_OK);
 	assert_int_equal(writer_start(h->writer, NULL), ST_OK);
 	house_loop_start(&h->loop);

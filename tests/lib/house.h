@@ -26,6 +26,8 @@ struct house_loop {
 	pthread_t thread;
 };
 
+/* The index of its loop; smaller ones are free for others, which a test joins to its gate. */
+#define HOUSE_LOOP 100
 /* Slow work that waits at most. */
 #define HOUSE_WAITING 4
 

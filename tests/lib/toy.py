@@ -1,4 +1,7 @@
-"""A server whose upper floor is a toy (tests/unit/http/toy_server.c), and clients that read its answers strictly."""
+"""Servers for the tests of the wire, and clients that read their answers strictly.
+
+Toy: its upper floor is a toy (tests/unit/http/toy_server.c).  StreamServer: all of the server, with an engine that shouts (tests/unit/core/stream_server.c).
+"""
 import os
 import re
 import signal
@@ -6,6 +9,8 @@ import socket
 import subprocess
 import threading
 from pathlib import Path
+
+from client import Api
 
 ROOT = Path(__file__).resolve().parents[2]
 TOY = ROOT / os.environ.get("KEYTURN_BUILD", "build-asan") / "tests/unit/http/toy_server"
@@ -16,16 +21,22 @@ HEAD = b"Host: a\r\n"
 class Toy:
     """One toy server.  Stopping it checks its exit status, that it forgot every exchange, and that no sanitizer complained."""
 
+    program = TOY
+
     def __init__(self, *args):
         env = {**os.environ, "ASAN_OPTIONS": "halt_on_error=1:abort_on_error=1:detect_leaks=1",
                "UBSAN_OPTIONS": "halt_on_error=1:abort_on_error=1:print_stacktrace=1", "TSAN_OPTIONS": "halt_on_error=1"}
-        self.process = subprocess.Popen([TOY, *map(str, args)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
-        self.addresses, self.stderr = [], ""
+        self.process = subprocess.Popen([self.program, *map(str, args)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
+        self.addresses, self.stderr, self.told = [], "", {}
         self.reader = threading.Thread(target=self.read_stderr)
         self.reader.start()
         while (line := self.line()) != "ready":
-            assert line.startswith("listening "), f"{line!r} {self.process.wait()} {self.stderr}"
-            self.addresses.append(line.split(" ", 1)[1])
+            assert " " in line, f"{line!r} {self.process.wait()} {self.stderr}"
+            name, text = line.split(" ", 1)
+            if name == "listening":
+                self.addresses.append(text)
+            else:
+                self.told[name] = text
 
     def read_stderr(self):
         for line in self.process.stderr:
@@ -45,16 +56,21 @@ class Toy:
             s = socket.create_connection((host.strip("[]"), int(port)), WAIT_S)
         return Client(s)
 
-    def stop(self, status="OK"):
+    def end(self, status):
+        """Stops it; the numbers of its last line."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         last = self.process.stdout.read().strip().split("\n")[-1]
         assert self.process.wait(WAIT_S) == 0, self.stderr
         self.reader.join()
         assert "Sanitizer" not in self.stderr and "runtime error" not in self.stderr, self.stderr
-        assert last.startswith(f"stopped {status} connections=0 "), last
-        assert " states=0 " in last and " turned=1 " in last, last
+        assert last.startswith(f"stopped {status} "), last
         return dict(re.findall(r"(\w+)=(\d+)", last))
+
+    def stop(self, status="OK"):
+        counts = self.end(status)
+        assert (counts["connections"], counts["states"], counts["turned"]) == ("0", "0", "1"), counts
+        return counts
 
     def close(self):
         if self.process.poll() is None:
@@ -63,6 +79,21 @@ class Toy:
         self.reader.join()
         self.process.stdout.close()
         self.process.stderr.close()
+
+
+class StreamServer(Toy):
+    """Open, with the engine at t/.  Stopping it checks that each stream came to one end."""
+    program = TOY.parents[1] / "core/stream_server"
+
+    def __init__(self, loops, audit_file, *args):
+        super().__init__(loops, audit_file, *args)
+        host, port = self.addresses[0].rsplit(":", 1)
+        self.api = Api(host, int(port), self.told["root"])
+
+    def stop(self, status="OK"):
+        counts = self.end(status)
+        assert counts["begun"] == counts["ended"] and counts["dirt"] == "0", counts
+        return counts
 
 
 class Answer:

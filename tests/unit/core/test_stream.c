@@ -8,7 +8,6 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <ctype.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,195 +16,7 @@
 #include <unistd.h>
 
 #include "lib/house.h"
-
-#define ITEM_MAX 40
-
-/* ---- the engine: each line is said louder ---- */
-
-struct shout_state {
-	int64_t allowance; /* lines until more must be reserved */
-	unsigned begun;
-	unsigned handled;
-};
-
-/* Slow work: a whisper. */
-struct whisper {
-	struct slow slow; /* first member */
-	bool done;
-};
-
-static struct toy {
-	_Atomic unsigned whispers_made, whispers_run, whispers_freed;
-	unsigned begun, ended, chunks;
-	enum status reserve_answer;
-	bool reserve_on_loop;
-	uint8_t dirt; /* among the state, as it was handed in first */
-} toy;
-
-static enum status shout(struct op *op)
-{
-	struct shout_state *s = op->stream_state;
-	struct err err = {0};
-
-	toy.dirt |= (uint8_t)(s->begun | s->handled | (s->allowance != 0));
-	if (span_eq_str(op->arg[0], "writer") && !view_can_write(&op->view))
-		return ST_NEEDS_WRITER;
-	toy.begun++;
-	s->handled = 1;
-	assert_non_null(op->stream_totals);
-	assert_int_equal(op->stream_totals->items, 0);
-	if (span_eq_str(op->arg[0], "missing"))
-		return answer_fail(op->ans, ST_NOT_FOUND, "no such voice");
-	if (span_eq_str(op->arg[0], "writer"))
-		assert_int_equal(
-		    view_put(&op->view, span_str("opened"), span_str("1"), &op->ans->err), ST_OK);
-	s->begun = 1;
-	s->allowance = INT64_MAX;
-	assert_true(request_int(op->req, "allow", &s->allowance, &err) != ST_INVALID);
-	return ST_OK;
-}
-
-static void put_line(struct builder *out, const uint8_t *p, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		builder_u8(out, (uint8_t)toupper(p[i]));
-	builder_u8(out, '\n');
-}
-
-static void whisper_run(struct slow *slow)
-{
-	((struct whisper *)(void *)slow)->done = true;
-	toy.whispers_run++;
-}
-
-static void whisper_free(struct slow **slow)
-{
-	free(*slow);
-	*slow = NULL;
-	toy.whispers_freed++;
-}
-
-/* ST_OK: the work for this line was done. */
-static enum status whisper(struct op *op)
-{
-	struct whisper *w = (struct whisper *)(void *)op->slow;
-
-	if (w != NULL) {
-		assert_true(w->done);
-		op->slow = NULL;
-		return ST_OK;
-	}
-	w = calloc(1, sizeof *w);
-	assert_non_null(w);
-	w->slow = (struct slow){whisper_run, whisper_free};
-	op->slow = &w->slow;
-	toy.whispers_made++;
-	return ST_PENDING;
-}
-
-static enum status chunk(struct op *op, struct stream_visit *v)
-{
-	struct shout_state *s = op->stream_state;
-	size_t n, whole;
-	uint8_t *line;
-	enum status st;
-
-	toy.chunks++;
-	assert_false(view_can_write(&op->view));
-	assert_int_equal(s->begun, 1);
-	for (;;) {
-		if (v->out->n >= v->out_full)
-			return ST_OK;
-		st = stream_line(v, ITEM_MAX, &line, &n, &whole, &op->ans->err);
-		if (st != ST_OK)
-			return st == ST_NOT_FOUND ? ST_OK : st;
-		if (span_eq_str(span_of(line, n), "stop"))
-			return answer_fail(op->ans, ST_CONFLICT, "stopped as told");
-		if (s->allowance == 0)
-			return ST_NEEDS_WRITER;
-		if (span_eq_str(span_of(line, n), "whisper") && whisper(op) != ST_OK)
-			return ST_PENDING;
-		s->allowance--;
-		v->used += whole;
-		op->stream_totals->items++;
-		if (span_eq_str(span_of(line, n), "bad")) {
-			/* as an engine that uses the answer for the texts of its items */
-			op->stream_totals->failed++;
-			answer_fail(op->ans, ST_INVALID, "a bad line");
-			builder_fmt(v->out, "{\"error\":\"%s\"}\n", op->ans->err.text);
-			continue;
-		}
-		put_line(v->out, line, n);
-	}
-}
-
-static enum status reserve(struct op *op)
-{
-	struct shout_state *s = op->stream_state;
-	struct span value;
-	struct err err = {0};
-	enum status st = view_get(&op->view, span_str("reserved"), &value, &err);
-	char text[20];
-
-	assert_true(view_can_write(&op->view));
-	(void)snprintf(text, sizeof text, "%u", st == ST_OK ? (unsigned)(value.p[0] - '0') + 1 : 1);
-	st = view_put(&op->view, span_str("reserved"), span_str(text), &op->ans->err);
-	if (st == ST_OK && toy.reserve_answer != ST_OK)
-		st = answer_fail(op->ans, toy.reserve_answer, "nothing is left");
-	if (st == ST_OK)
-		s->allowance = 2;
-	return st;
-}
-
-/* Also for those whose handler was never asked. */
-static void end(void *state)
-{
-	toy.ended += ((struct shout_state *)state)->handled;
-}
-
-static const struct stream_kind shouting = {.content_type = "application/x-ndjson",
-                                            .state_n = sizeof(struct shout_state),
-                                            .item_max = ITEM_MAX,
-                                            .chunk = chunk,
-                                            .reserve = reserve,
-                                            .end = end};
-/* The bare minimum; and a chunk that never finds a whole item. */
-static enum status deaf_chunk(struct op *op, struct stream_visit *v)
-{
-	(void)op;
-	v->used = v->end == STREAM_LAST ? v->n : 0;
-	return ST_OK;
-}
-
-static enum status deaf(struct op *op)
-{
-	(void)op;
-	return ST_OK;
-}
-
-static const struct stream_kind deafness = {
-    .content_type = "text/plain", .item_max = ITEM_MAX, .chunk = deaf_chunk};
-
-static enum status get_op(struct op *op)
-{
-	struct span value;
-	enum status st = view_get(&op->view, op->arg[0], &value, &op->ans->err);
-
-	if (st != ST_OK)
-		return st;
-	op->ans->shape = ANSWER_TEXT;
-	builder_add(&op->ans->data, value);
-	return ST_OK;
-}
-
-static const struct operation operations[] = {
-    {"shout", VERB_WRITE, "shout-stream/:name", OP_STREAM, 0, shout, NULL, .stream = &shouting},
-    {"deaf", VERB_WRITE, "deaf-stream", OP_STREAM, 0, deaf, NULL, .stream = &deafness},
-    {"get", VERB_READ, "get/:name", OP_READ, 0, get_op, NULL},
-};
-static const struct engine engine_toy = {.type = "toy",
-                                         .operations = operations,
-                                         .n_operations = sizeof operations / sizeof *operations};
+#include "lib/shout.h"
 
 /* ---- one stream ---- */
 
@@ -422,11 +233,11 @@ static struct house *open_house(void)
 {
 	struct house *h;
 
-	toy = (struct toy){0};
+	shout_reset();
 	assert_int_equal(truncate(audit_file, 0), 0);
-	h = house_with(&engine_toy, NULL, audit_file);
+	h = house_with(&engine_shout, NULL, audit_file);
 	house_open(h);
-	assert_int_equal(house_ask(h, VERB_WRITE, "sys/mounts/t", h->root, "{\"type\":\"toy\"}"),
+	assert_int_equal(house_ask(h, VERB_WRITE, "sys/mounts/t", h->root, "{\"type\":\"shout\"}"),
 	                 ST_OK);
 	return h;
 }
@@ -435,8 +246,8 @@ static struct house *open_house(void)
 static void close_house(struct house **h)
 {
 	house_free(h);
-	assert_int_equal(toy.ended, toy.begun);
-	assert_int_equal(toy.dirt, 0);
+	assert_int_equal(shout.ended, shout.begun);
+	assert_int_equal(shout.dirt, 0);
 }
 
 /* A token that may shout. */
@@ -558,7 +369,7 @@ static void who_may_not_is_refused(void **state)
 	talk_refused(h, "t/shout-stream/missing", h->root, ST_NOT_FOUND, "no such voice");
 	talk_refused(h, "t/none", h->root, ST_NO_ROUTE, NULL);
 	talk_refused(h, "u/shout-stream/a", h->root, ST_NO_ROUTE, NULL);
-	assert_int_equal(toy.begun, 1);
+	assert_int_equal(shout.begun, 1);
 	assert_int_equal(
 	    audited("\"type\":\"response\"", "shout-stream/a", "\"error\":\"permission denied\""),
 	    3);
@@ -579,7 +390,7 @@ static void a_rule_for_parameters_forbids_streams(void **state)
 	                 ST_OK);
 	house_token(h, "{\"policies\":[\"bound\"]}", token);
 	talk_refused(h, "t/shout-stream/a", token, ST_DENIED, NULL);
-	assert_int_equal(toy.begun, 0);
+	assert_int_equal(shout.begun, 0);
 	close_house(&h);
 }
 
@@ -593,7 +404,7 @@ static void body_and_operation_go_together(void **state)
 	assert_string_equal(h->text, "the body of this call is a stream");
 	talk_refused(h, "sys/rotate", h->root, ST_BUSY,
 	             "what is mounted here has just changed: try again");
-	assert_int_equal(toy.begun, 0);
+	assert_int_equal(shout.begun, 0);
 	close_house(&h);
 }
 
@@ -648,7 +459,7 @@ static void a_long_item_ends_the_stream(void **state)
 	struct talk *t = talk_open(h, "t/shout-stream/a", h->root);
 
 	(void)state;
-	assert_int_equal(strlen(longest), ITEM_MAX);
+	assert_int_equal(strlen(longest), SHOUT_ITEM_MAX);
 	assert_int_equal(say(t, longest), STREAM_MORE);
 	assert_int_equal(say(t, "\r"), STREAM_MORE);
 	assert_int_equal(say(t, "\n"), STREAM_MORE);
@@ -777,7 +588,7 @@ static void another_mount_in_its_place_ends_streams(void **state)
 	assert_int_equal(say(gone, "a\n"), STREAM_OVER);
 	assert_non_null(strstr(heard(gone), "{\"stream_error\":\"no handler for route"));
 	house_settle(h);
-	assert_int_equal(house_ask(h, VERB_WRITE, "sys/mounts/t", h->root, "{\"type\":\"toy\"}"),
+	assert_int_equal(house_ask(h, VERB_WRITE, "sys/mounts/t", h->root, "{\"type\":\"shout\"}"),
 	                 ST_OK);
 	assert_int_equal(say(t, "a\n"), STREAM_OVER);
 	assert_string_equal(heard(t), "{\"stream_error\":\"what is mounted here has changed since the "
@@ -920,12 +731,12 @@ static void what_cannot_be_reserved_ends_the_stream(void **state)
 	struct talk *t = talk_open(h, "t/shout-stream/a?allow=1", h->root);
 
 	(void)state;
-	toy.reserve_answer = ST_LIMIT;
+	shout.reserve_answer = ST_LIMIT;
 	assert_int_equal(say(t, "a\nb\n"), STREAM_OVER);
 	assert_string_equal(heard(t), "A\n{\"stream_error\":\"nothing is left\"}\n");
 	assert_int_equal(get(h, "t/get/reserved"), ST_NOT_FOUND); /* undone */
 	talk_free(&t);
-	toy.reserve_answer = ST_OK;
+	shout.reserve_answer = ST_OK;
 	t = talk_open(h, "t/shout-stream/a?allow=0", h->root);
 	house_fail_commit(h, FAULTSTORE_NOT_DONE);
 	assert_int_equal(say(t, "a\n"), STREAM_OVER);
@@ -979,9 +790,9 @@ static void slow_work_is_done_on_the_way(void **state)
 		assert_int_equal(say(t, "whisper\nwhisper\n"), STREAM_MORE);
 	assert_int_equal(say_last(t, "whisper"), STREAM_OVER);
 	talk_free(&t);
-	assert_int_equal(toy.whispers_run, 2 + 6 * OP_ROUNDS_MAX);
+	assert_int_equal(shout.whispers_run, 2 + 6 * OP_ROUNDS_MAX);
 	close_house(&h);
-	assert_int_equal(toy.whispers_freed, toy.whispers_made);
+	assert_int_equal(shout.whispers_freed, shout.whispers_made);
 }
 
 static void slow_work_and_the_end(void **state)
@@ -995,12 +806,12 @@ static void slow_work_and_the_end(void **state)
 	wait_resumed(t);
 	hang_up(t); /* with the work unused */
 	talk_free(&t);
-	assert_int_equal(toy.whispers_freed, 1);
+	assert_int_equal(shout.whispers_freed, 1);
 	t = talk_open(h, "t/shout-stream/a", h->root);
 	offer(t, "whisper\n");
 	assert_int_equal(visit(t), STREAM_PAUSE);
 	seal(h); /* waits for the work, or drops it */
-	assert_int_equal(toy.whispers_freed, 2);
+	assert_int_equal(shout.whispers_freed, 2);
 	wait_resumed(t);
 	assert_int_equal(visit(t), STREAM_OVER);
 	assert_string_equal(heard(t), "{\"stream_error\":\"Vault is sealed\"}\n");
@@ -1146,7 +957,7 @@ static void an_end_that_cannot_be_audited_is_told(void **state)
 	                    "A\n{\"stream_error\":\"the end of the stream could not be audited\"}\n");
 	talk_free(&t);
 	talk_free(&lost);
-	assert_int_equal(toy.begun, 2);
+	assert_int_equal(shout.begun, 2);
 	close_house(&h);
 }
 
