@@ -48,17 +48,32 @@ static bool fits(const char *pattern, const struct path *path, unsigned first, s
 	return at == path->segments;
 }
 
+/* The first byte of the first segment; 0: there is none. */
+static char initial_of(const struct path *path, unsigned first)
+{
+	return first < path->segments ? path->text[path->start[first]] : '\0';
+}
+
+/* Cheap, for tables of many patterns: false when the pattern cannot fit. */
+static bool may_fit(const char *pattern, char initial)
+{
+	return pattern[0] == initial || pattern[0] == ':' || pattern[0] == '*';
+}
+
 enum status engine_match(const struct engine *e, const struct path *path, unsigned first,
                          enum verb verb, const struct operation **ret_op, struct span *args)
 {
 	const struct operation *other = NULL;
 	struct span found[OP_ARGS_MAX];
+	char initial = initial_of(path, first);
 
 	for (size_t i = 0; i < e->n_operations; i++) {
 		const struct operation *o = &e->operations[i];
 
+		if (!may_fit(o->pattern, initial) || (other != NULL && o->verb != verb))
+			continue;
 		memset(found, 0, sizeof found);
-		if ((other != NULL && o->verb != verb) || !fits(o->pattern, path, first, found))
+		if (!fits(o->pattern, path, first, found))
 			continue;
 		if (o->verb == verb) {
 			memcpy(args, found, sizeof found);
