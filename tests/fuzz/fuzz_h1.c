@@ -368,8 +368,8 @@ static void turn_end(void)
 	}
 	if (!c->queued)
 		check();
-	if (at->buried && !at->gone) {
-		MUST(!c->queued);
+	/* one that is queued is still to be visited, as the worker does */
+	if (at->buried && !at->gone && !c->queued) {
 		c->proto->release(c);
 		MUST(c->h1 == NULL && !at->known);
 		at->gone = true;
