@@ -842,7 +842,7 @@ def test_a_revoked_token_ends_its_streams(shouter):
             assert client.send(piece(b"a\n")).chunk() == b"A\n"
         begun(other, shouter)
         shouter.api.post("auth/token/revoke", {"token": token}).expect(204)
-        assert c.send(piece(b"b\n")).chunk() == b'{"error":"permission denied"}\n'
+        assert c.send(piece(b"b\n")).chunk() == b'{"stream_error":"permission denied"}\n'
         assert c.chunk() == b"" and c.closed()
         assert other.send(piece(b"b\n")).chunk() == b"B\n"
     shouter.stop()
@@ -854,7 +854,7 @@ def test_a_changed_policy_ends_streams(shouter):
         begun(c, shouter, token=token)
         assert c.send(piece(b"a\n")).chunk() == b"A\n"
         shouter.api.policy("voice", 'path "t/*" { capabilities = ["read"] }')
-        assert c.send(piece(b"b\n")).chunk() == b'{"error":"permission denied"}\n'
+        assert c.send(piece(b"b\n")).chunk() == b'{"stream_error":"permission denied"}\n'
         assert c.chunk() == b"" and c.closed()
     shouter.stop()
 
@@ -873,7 +873,7 @@ def test_sealing_waits_for_no_stream(shouter):
             sent += stuck.s.send(data[sent % len(data):])
         stuck.s.setblocking(True)
         shouter.api.post("sys/seal").expect(204)
-        last = b'{"error":"Vault is sealed"}\n'
+        last = b'{"stream_error":"Vault is sealed"}\n'
         assert idle.send(piece(b"b\n")).chunk() == last and idle.chunk() == b"" and idle.closed()
         assert half.send(piece(b"b\n")).chunk() == last and half.chunk() == b"" and half.closed()
         got = stuck.chunks()
@@ -891,7 +891,7 @@ def test_a_stream_does_not_outlive_a_seal(shouter):
         begun(c, shouter)
         shouter.api.post("sys/seal").expect(204)
         shouter.api.post("sys/unseal", {"key": shouter.told["share"]}).expect(200)
-        assert c.send(piece(b"b\n")).chunk() == b'{"error":"Vault is sealed"}\n' and c.chunk() == b"" and c.closed()
+        assert c.send(piece(b"b\n")).chunk() == b'{"stream_error":"Vault is sealed"}\n' and c.chunk() == b"" and c.closed()
         with shouter.connect() as again:
             begun(again, shouter)
             assert again.send(piece(b"b\n")).chunk() == b"B\n"
@@ -915,7 +915,7 @@ def test_one_use_a_stream(shouter):
 
 def ended(c):
     line = c.send(piece(b"a\n")).chunk()
-    assert line in (b"A\n", b'{"error":"permission denied"}\n')
+    assert line in (b"A\n", b'{"stream_error":"permission denied"}\n')
     return line != b"A\n"
 
 
