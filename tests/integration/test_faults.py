@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 import counts
@@ -118,7 +119,23 @@ class Later:
         return None if self.thread.is_alive() else self.answer
 
 
-@pytest.mark.parametrize("name, error", [("put", "EIO"), ("put", "ENOSPC"), ("rotate", "EIO"), ("rotate", "EROFS"), ("unmount", "ENOSPC")])
+def until_mended(control, call):
+    """What it answers at last, though the disk is broken until somebody has waited for a while."""
+    later = Later(call)
+    if later.result(0.2) is None:
+        assert control.off()[1], "the answer waits for nothing"
+    return later.result()
+
+
+def reopened(world):
+    """What was left in doubt by a commit that nobody asked for (purging, say) is settled soon after the disk is well again."""
+    end = time.monotonic() + WAIT_S
+    while b"being reopened" in world.api.get("sys/key-status").raw:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("name, error", [*((name, "EIO") for name in OPERATIONS), ("put", "ENOSPC"), ("rotate", "EROFS"), ("unmount", "ENOSPC")])
 def test_operation_on_a_disk_that_stays_broken(shimmed, control, name, error):
     """An answer may have to wait until the disk says what became of a commit; then it comes, and it is true."""
     before, operate = OPERATIONS[name]
@@ -126,14 +143,9 @@ def test_operation_on_a_disk_that_stays_broken(shimmed, control, name, error):
     for n in range(1, 40):
         before(world, n)
 
-    def until_mended(n):
-        later = Later(lambda: operate(world, n))
-        if later.result(0.2) is None:
-            assert control.off()[1], "the answer waits for nothing"
-        return later.result()
-
-    for answer, fired in failing(control, shim.FAIL_BEFORE, ERRORS[error], until_mended, forever=True):
+    for answer, fired in failing(control, shim.FAIL_BEFORE, ERRORS[error], lambda n: until_mended(control, lambda: operate(world, n)), forever=True):
         check_answer(answer, fired)
+        reopened(world)
         world.settle()
     check_lasting(world)
 
@@ -166,6 +178,17 @@ def test_seal(shimmed, control, failure, error):
     check_lasting(world)
 
 
+@pytest.mark.parametrize("error", ["EIO", "ENOSPC"])
+def test_seal_on_a_disk_that_stays_broken(shimmed, control, error):
+    world = new_world(shimmed())
+    for answer, _ in failing(control, shim.FAIL_BEFORE, ERRORS[error], lambda n: until_mended(control, lambda: world.api.post("sys/seal")), forever=True):
+        answer.expect(204)
+        assert world.api.get("sys/seal-status", token=None).body["sealed"] is True
+        world.server.unseal()
+        world.settle()
+    check_lasting(world)
+
+
 def unseal(world):
     """The answer that decides: of the last share."""
     for key in world.server.keys[:3]:
@@ -173,13 +196,13 @@ def unseal(world):
     return answer
 
 
-@pytest.mark.parametrize("failure, error", EACH)
-def test_unseal(shimmed, control, failure, error):
+@pytest.mark.parametrize("failure, error, how_long", [(*each, "once") for each in EACH] + [("refused", error, "for ever") for error in ERRORS])
+def test_unseal(shimmed, control, failure, error, how_long):
     """It opens, or it says why not, stays sealed, and opens at the next try."""
     world = new_world(shimmed())
     world.server.kill()
     world.server.start()
-    for answer, fired in failing(control, FAILURES[failure], ERRORS[error], lambda n: unseal(world)):
+    for answer, fired in failing(control, FAILURES[failure], ERRORS[error], lambda n: until_mended(control, lambda: unseal(world)), how_long == "for ever"):
         check_answer(answer, fired)
         status = world.api.get("sys/seal-status", token=None).expect(200).body
         assert status["sealed"] is (answer.status != 200)
@@ -245,4 +268,24 @@ def test_first_start_and_init(shimmed, control, failure, error):
         world.server.kill()
         if not fired:
             assert n > 10
+            break
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_init_on_a_disk_that_stays_broken(shimmed, control, error):
+    """It is initialised, and then the shares are in the answer; or it is not, and can be once the disk is well."""
+    for n in itertools.count(1):
+        world = World(shimmed(f"server{n}").start())
+        control.arm(shim.FAIL_BEFORE, n, ERRORS[error], forever=True)
+        answer = until_mended(control, world.init)
+        fired = control.off()[1]
+        check_answer(answer, fired)
+        if answer.status != 200:
+            assert world.api.get("sys/init", token=None).expect(200).body["initialized"] is False
+            world.init().expect(200)
+        world.server.kill()
+        start_again(world)
+        world.server.kill()
+        if not fired:
+            assert n > 3
             break
