@@ -130,12 +130,12 @@ static enum status due_drop(const struct key_place *p, struct span name, int64_t
 	return due_ns == 0 ? ST_OK : view_delete(p->view, key_due_path(due_ns, name, path), err);
 }
 
-/* When it is due by its latest version's age. */
+/* When it is due by its latest version's age.  A key that may not be rotated here never is. */
 static int64_t due_of(const struct key_head *h, int64_t created_ns)
 {
 	int64_t after;
 
-	if (h->auto_rotate_s == 0 || h->soft_deleted)
+	if (h->auto_rotate_s == 0 || h->soft_deleted || (h->imported && !h->import_rotation))
 		return 0;
 	after = (int64_t)h->auto_rotate_s * NS_PER_S;
 	return created_ns > INT64_MAX - after ? INT64_MAX : created_ns + after;

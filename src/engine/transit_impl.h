@@ -90,6 +90,11 @@ MUST_USE enum status key_head_params(const struct request *r, struct key_head *h
 /* transit_show.c: key_show(op, p, k, context, err): the answer's data. */
 MUST_USE enum status key_show(struct op *op, const struct key_place *p, const struct named_key *k,
                               struct span context, struct err *err);
+/* key_public_text(k, out): a public key as the API shows it: PEM, of ed25519 the base64 of its 32 bytes.  ST_NOMEM.  key_chain_text(chain, out): a stored chain as PEM,
+ * without a line end behind it.  ST_CORRUPT, ST_NOMEM. */
+struct pkey;
+MUST_USE enum status key_public_text(const struct pkey *k, struct builder *out);
+MUST_USE enum status key_chain_text(struct span chain, struct builder *out);
 
 /*
  * transit_slow.c: make_slowly(op, type, ret, err): material that takes long, by the pool: ST_PENDING the first time (op->slow is set), then ST_OK.
@@ -104,6 +109,20 @@ void stock_free(struct transit_stock **s);
 void stock_clear(struct transit_stock *s);
 MUST_USE enum status stock_take(struct transit_stock *s, enum key_type type,
                                 struct key_material *ret);
+
+/*
+ * transit_export.c: version_range(op, text, h, ret, err): the versions that a call is about: the one that its path names ("7", "v7", "latest"), or those from
+ * min_decryption on, a page of them (after, limit).  ST_INVALID.  version_range_warn: says so when there are more.  version_unusable(s): why a version
+ * in this state is not given out; NULL: it is.
+ */
+struct version_range {
+	uint32_t from, to; /* from > to: none */
+	bool alone;
+};
+MUST_USE enum status version_range(struct op *op, struct span text, const struct key_head *h,
+                                   struct version_range *ret, struct err *err);
+void version_range_warn(struct op *op, const struct key_head *h, const struct version_range *r);
+const char *version_unusable(enum version_state s);
 
 /* transit_crypt.c: key_ed25519(seed, ret): of KEY_SEED_LEN bytes.  key_derive_ed25519(v, context, ret, err): the key of a context. */
 MUST_USE enum status key_ed25519(struct span seed, struct pkey **ret);
@@ -146,5 +165,14 @@ enum status transit_verify_op(struct op *op);
 enum status transit_hmac_op(struct op *op); /* transit_mac.c */
 enum status transit_hash_op(struct op *op); /* transit_hash.c */
 enum status transit_random_op(struct op *op);
+enum status transit_export_op(struct op *op);
+enum status transit_wrapping_key_op(struct op *op);
+enum status transit_import_op(struct op *op); /* also prepares itself */
+enum status transit_import_version_op(struct op *op);
+enum status transit_byok_op(struct op *op);
+enum status transit_backup_op(struct op *op);
+enum status transit_restore_op(struct op *op);
+enum status transit_csr_op(struct op *op); /* transit_cert.c */
+enum status transit_set_certificate_op(struct op *op);
 
 #endif

@@ -23,6 +23,10 @@
 #define KEY_NAME_MAX     128
 #define KEY_VERSIONS_MAX ((uint32_t)1 << 30)
 
+/* Periods of automatic rotation. */
+#define KEY_AUTO_ROTATE_LEAST_S 3600
+#define KEY_AUTO_ROTATE_MOST_S  (INT64_C(100) * 366 * 86400)
+
 /* What was done last with a backup: when, with which latest version.  time_ns 0: never. */
 struct key_mark {
 	int64_t time_ns;
@@ -59,12 +63,15 @@ uint64_t key_bound(const struct key_head *h);
 
 /* An ed25519 private key: 32 bytes seed, 32 bytes public key (as the reference stores, exports and derives from). */
 #define KEY_ED25519_LEN 64
+/* A chain of certificates as stored, in bytes. */
+#define KEY_CHAIN_MAX 65536u
 #define KEY_SEED_LEN    32
 
 /* What a version is made of.  `private_key`: symmetric material; KEY_ED25519_LEN bytes; PKCS#8 DER.  Empty: only the public half is known. */
 struct version_data {
 	enum version_state state;
 	bool rewrap_only; /* decrypt is refused, rewrap is not */
+	bool uses_unknown; /* it came from outside: how often it was used there, nobody can tell */
 	int64_t created_ns;
 	int64_t destroyed_ns;
 	uint32_t first_term,

@@ -4,9 +4,6 @@
 #include "base/clock.h"
 #include "engine/transit_impl.h"
 
-#define AUTO_ROTATE_LEAST_S 3600
-#define AUTO_ROTATE_MOST_S  (INT64_C(100) * 366 * 86400)
-
 /* ---- parameters ---- */
 
 /* A whole number of at least 0 below 2^31; ST_NOT_FOUND: not given, *ret stays. */
@@ -39,10 +36,10 @@ static enum status period_param(const struct request *r, uint32_t *ret, struct e
 
 	if (st != ST_OK)
 		return optional(st);
-	if (ns != 0 && ns / NS_PER_S < AUTO_ROTATE_LEAST_S)
+	if (ns != 0 && ns / NS_PER_S < KEY_AUTO_ROTATE_LEAST_S)
 		return err_set(err, ST_INVALID,
 		               "auto rotate period must be 0 to disable or at least an hour");
-	if (ns / NS_PER_S > AUTO_ROTATE_MOST_S)
+	if (ns / NS_PER_S > KEY_AUTO_ROTATE_MOST_S)
 		return err_set(err, ST_INVALID, "auto rotate period must be at most 100 years");
 	*ret = (uint32_t)(ns / NS_PER_S);
 	return ST_OK;
@@ -187,9 +184,7 @@ enum status key_head_params(const struct request *r, struct key_head *h, struct 
 		return err_set(err, ST_INVALID,
 		               "convergent encryption not supported for keys of type %s",
 		               info->name);
-	st = hmac_size(r, h, err);
-	if (st == ST_OK)
-		st = max_operations_param(r, info, h->type, &h->max_operations, err);
+	st = max_operations_param(r, info, h->type, &h->max_operations, err);
 	return st == ST_OK ? versions_param(r, h, err) : st;
 }
 
@@ -213,6 +208,8 @@ static enum status create(struct op *op, const struct key_place *p, struct err *
 	if (!key_name_valid(op->arg[0]))
 		return err_set(err, ST_INVALID, KEY_NAME_TEXT);
 	st = key_head_params(op->req, &head, err);
+	if (st == ST_OK)
+		st = hmac_size(op->req, &head, err);
 	if (st != ST_OK)
 		return st;
 	st = key_find(p, op->arg[0], &k, err);

@@ -154,11 +154,15 @@ enum status key_head_decode(struct span record, struct key_head *ret)
 	return ST_OK;
 }
 
+/* Flags of a version. */
+enum { VERSION_REWRAP_ONLY = 1u << 0, VERSION_USES_UNKNOWN = 1u << 1, VERSION_FLAGS = (1u << 2) - 1 };
+
 void key_version_encode(const struct version_data *v, struct builder *b)
 {
 	builder_u8(b, VERSION_VERSION);
 	builder_u8(b, (uint8_t)v->state);
-	builder_u8(b, v->rewrap_only ? 1 : 0);
+	builder_u8(b, (uint8_t)((v->rewrap_only ? VERSION_REWRAP_ONLY : 0u) |
+	                        (v->uses_unknown ? VERSION_USES_UNKNOWN : 0u)));
 	builder_u64(b, (uint64_t)v->created_ns);
 	builder_u64(b, (uint64_t)v->destroyed_ns);
 	builder_u32(b, v->first_term);
@@ -173,11 +177,11 @@ enum status key_version_decode(struct span record, struct version_data *ret)
 {
 	struct cursor c = cursor_of(record);
 	struct version_data v;
-	uint8_t version, state, rewrap_only;
+	uint8_t version, state, flags;
 
 	if (cursor_u8(&c, &version) != ST_OK || version != VERSION_VERSION ||
 	    cursor_u8(&c, &state) != ST_OK || state > VERSION_DESTROYED ||
-	    cursor_u8(&c, &rewrap_only) != ST_OK || rewrap_only > 1 ||
+	    cursor_u8(&c, &flags) != ST_OK || flags > VERSION_FLAGS ||
 	    times(&c, &v.created_ns) != ST_OK || times(&c, &v.destroyed_ns) != ST_OK ||
 	    cursor_u32(&c, &v.first_term) != ST_OK || cursor_u32(&c, &v.last_term) != ST_OK ||
 	    cursor_lv(&c, &v.private_key) != ST_OK || cursor_lv(&c, &v.mac_key) != ST_OK ||
@@ -185,7 +189,8 @@ enum status key_version_decode(struct span record, struct version_data *ret)
 	    cursor_end(&c) != ST_OK)
 		return ST_CORRUPT;
 	v.state = (enum version_state)state;
-	v.rewrap_only = rewrap_only == 1;
+	v.rewrap_only = (flags & VERSION_REWRAP_ONLY) != 0;
+	v.uses_unknown = (flags & VERSION_USES_UNKNOWN) != 0;
 	*ret = v;
 	return ST_OK;
 }

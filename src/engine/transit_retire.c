@@ -21,13 +21,15 @@ static enum status note(const struct key_place *p, struct span name, uint32_t nu
 	return key_note_end(&w, p, err);
 }
 
-/* Not used for so long: by the day of its last use, or else by its age. */
+/* Not used for so long: by the day of its last use, or else by its age; of what happened before the key was restored nobody knows. */
 static bool is_unused(const struct key_place *p, const struct key_head *h,
                       const struct version_data *d, const struct uses_counts *c)
 {
 	int64_t since_s = c->last_day != 0 ? ((int64_t)c->last_day + 1) * SECONDS_A_DAY
 	                                   : d->created_ns / NS_PER_S;
 
+	if (since_s < h->restored.time_ns / NS_PER_S)
+		since_s = h->restored.time_ns / NS_PER_S;
 	return p->now_ns / NS_PER_S - since_s >= h->retire_after_s;
 }
 
@@ -56,6 +58,7 @@ static enum status retire(const struct key_place *p, struct span name, struct ke
 	if (d.state == VERSION_DESTROYED)
 		return ST_OK;
 	d = (struct version_data){.state = VERSION_DESTROYED,
+	                          .uses_unknown = d.uses_unknown,
 	                          .created_ns = d.created_ns,
 	                          .destroyed_ns = p->now_ns,
 	                          .first_term = d.first_term,

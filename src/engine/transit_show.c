@@ -19,8 +19,7 @@ static void put_mark(struct json_writer *w, const char *name, const struct key_m
 	json_end_object(w);
 }
 
-/* As the reference shows a public key: PEM, of ed25519 the base64 of its 32 bytes. */
-static enum status public_text(const struct pkey *k, struct builder *out)
+enum status key_public_text(const struct pkey *k, struct builder *out)
 {
 	struct pkey_parts parts;
 	enum status st;
@@ -50,8 +49,7 @@ static void put_certificate(struct builder *out, struct span der)
 	builder_str(out, "-----END CERTIFICATE-----");
 }
 
-/* Certificates, each with its length before it, as PEM. */
-static enum status chain_text(struct span chain, struct builder *out)
+enum status key_chain_text(struct span chain, struct builder *out)
 {
 	struct cursor c = cursor_of(chain);
 	struct span der;
@@ -74,7 +72,7 @@ static enum status derived_public(const struct key_version *v, struct span conte
 	enum status st = key_derive_ed25519(v, context, &k, err);
 
 	if (st == ST_OK)
-		st = public_text(k, out);
+		st = key_public_text(k, out);
 	pkey_unref(&k);
 	return st;
 }
@@ -90,7 +88,7 @@ static enum status put_public(struct json_writer *w, const struct key_head *h,
 	else if (h->derived && context.n > 0)
 		st = derived_public(v, context, &text, err);
 	else if (!h->derived)
-		st = public_text(v->pkey, &text);
+		st = key_public_text(v->pkey, &text);
 	if (st == ST_OK)
 		json_put_string(w, "public_key", builder_span(&text));
 	builder_free(&text);
@@ -109,7 +107,7 @@ static enum status put_asymmetric(struct json_writer *w, const struct key_place 
 	if (st == ST_OK)
 		st = key_get_version(p, k, number, &v, err);
 	if (st == ST_OK)
-		st = chain_text(d.chain, &chain);
+		st = key_chain_text(d.chain, &chain);
 	if (st != ST_OK)
 		goto out;
 	json_begin_object(w);

@@ -224,22 +224,43 @@ static enum status record_read(const struct uses_of *of, struct record *ret, str
 	return ST_OK;
 }
 
-/* On the writer: what memory says, with so many encryptions; u->dirty was cleared before these were read. */
-static enum status record_write(struct uses *u, const struct uses_of *of, uint64_t encryptions,
-                                uint8_t open, struct err *err)
+static enum status record_put(const struct view *v, const struct key_id *id, uint32_t version,
+                              const struct record *r, struct err *err)
 {
 	char path[RECORD_PATH_MAX];
 	uint8_t buf[32];
 	struct builder b;
 
-	u->open = open != 0;
 	builder_init_fixed(&b, buf, sizeof buf);
 	builder_u8(&b, RECORD_VERSION);
-	builder_u8(&b, open);
-	builder_u64(&b, encryptions);
-	builder_u64(&b, atomic_load(&u->decryptions));
-	builder_u32(&b, atomic_load(&u->day));
-	return view_put(of->v, record_path(of->id, of->version, path), builder_span(&b), err);
+	builder_u8(&b, r->open ? 1 : 0);
+	builder_u64(&b, r->encryptions);
+	builder_u64(&b, r->decryptions);
+	builder_u32(&b, r->day);
+	return view_put(v, record_path(id, version, path), builder_span(&b), err);
+}
+
+/* On the writer: what memory says, with so many encryptions; u->dirty was cleared before these were read. */
+static enum status record_write(struct uses *u, const struct uses_of *of, uint64_t encryptions,
+                                uint8_t open, struct err *err)
+{
+	const struct record r = {.open = open != 0,
+	                         .encryptions = encryptions,
+	                         .decryptions = atomic_load(&u->decryptions),
+	                         .day = atomic_load(&u->day)};
+
+	u->open = r.open;
+	return record_put(of->v, of->id, of->version, &r, err);
+}
+
+enum status uses_write(const struct view *v, const struct key_id *id, uint32_t version,
+                       const struct uses_counts *counts, struct err *err)
+{
+	const struct record r = {.encryptions = counts->encryptions,
+	                         .decryptions = counts->decryptions,
+	                         .day = counts->last_day};
+
+	return record_put(v, id, version, &r, err);
 }
 
 enum status uses_erase(const struct view *v, const struct key_id *id, uint32_t version,

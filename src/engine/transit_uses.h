@@ -91,6 +91,10 @@ MUST_USE enum status uses_reserve_more(struct uses *u, const struct uses_of *of,
 MUST_USE enum status uses_close(struct uses_table *t, const struct uses_of *of, struct err *err);
 bool uses_dirty(const struct uses *u);
 MUST_USE enum status uses_flush(struct uses *u, const struct uses_of *of, struct err *err);
+/* uses_write(v, id, version, counts, err): the first record of a version that was never used here (restored from a backup). */
+struct uses_counts;
+MUST_USE enum status uses_write(const struct view *v, const struct key_id *id, uint32_t version,
+                                const struct uses_counts *counts, struct err *err);
 /* uses_erase(v, id, version, err): the record goes, with its key. */
 MUST_USE enum status uses_erase(const struct view *v, const struct key_id *id, uint32_t version,
                                 struct err *err);

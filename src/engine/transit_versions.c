@@ -20,7 +20,7 @@ static const char *state_name(const struct named_key *k, uint32_t number,
 	case VERSION_DISABLED:
 		return "disabled";
 	case VERSION_DESTROYED:
-		return "destroy_pending";
+		return d->first_term != 0 ? "destroy_pending" : "destroyed"; /* elsewhere: never stored here */
 	case VERSION_USABLE:
 	default:
 		return number == k->head.latest ? "active" : "decrypt_only";
@@ -45,7 +45,7 @@ static void put_day(struct json_writer *w, const char *name, uint32_t day)
 /* The storage terms under which its material may still lie in old pages and copies. */
 static void put_terms(struct json_writer *w, const struct version_data *d)
 {
-	if (d->state != VERSION_DESTROYED)
+	if (d->state != VERSION_DESTROYED || d->first_term == 0)
 		return;
 	json_name(w, "pending_terms");
 	json_begin_object(w);
@@ -75,6 +75,7 @@ static enum status put_version(struct json_writer *w, const struct key_place *p,
 	rfc3339_put(w, "creation_time", d.created_ns);
 	json_put_uint(w, "decryptions", counts.decryptions);
 	rfc3339_put(w, "destroy_time", d.destroyed_ns);
+	json_put_bool(w, "earlier_uses_known", !d.uses_unknown);
 	json_put_uint(w, "encryptions", counts.encryptions);
 	put_day(w, "last_used", counts.last_day);
 	put_terms(w, &d);

@@ -13,6 +13,7 @@ VAULT = {
     "rotation": None,
     "policies": None,
     "kv": ["kv v1"],
+    "transit": ["transit: export, backup, config"],
     "system": [
         "health and seal-status need no token",
         "requests nobody can route",
