@@ -330,12 +330,33 @@ static enum status remove_or_mark(const struct key_place *p, const struct key_id
 	return view_put(p->view, trash_path(id, from, up_to, path), span_of(&mark, 1), err);
 }
 
-static enum status first_name(void *arg, struct span name)
+static enum status take_first(void *arg, struct span name)
 {
-	struct builder *b = arg;
+	struct first_name *f = arg;
 
-	builder_add(b, name);
-	return builder_status(b);
+	builder_add(&f->b, name);
+	return builder_status(&f->b);
+}
+
+enum status first_name_of(const struct view *v, struct span folder, struct first_name *ret,
+                          struct err *err)
+{
+	builder_init_fixed(&ret->b, ret->text, sizeof ret->text);
+	return view_list(v, folder, span_of(NULL, 0), 1, take_first, ret, err);
+}
+
+enum status first_name_remove(const struct view *v, struct builder *whole, struct err *err)
+{
+	struct first_name name;
+	enum status st = ST_OK;
+
+	do {
+		builder_init_fixed(&name.b, name.text, sizeof name.text);
+		if (whole->p[whole->n - 1] == '/')
+			st = first_name_of(v, builder_span(whole), &name, err);
+		builder_add(whole, builder_span(&name.b));
+	} while (st == ST_OK && name.b.n > 0);
+	return st == ST_OK ? view_delete(v, builder_span(whole), err) : st;
 }
 
 /* "ID-FROM-TO" as trash_path made it. */
@@ -361,25 +382,24 @@ static enum status trash_parse(struct span name, struct key_id *id, uint32_t *fr
 
 enum status key_purge(const struct key_place *p, enum key_purge_state *ret, struct err *err)
 {
-	char text[KEY_PATH_MAX], path[KEY_PATH_MAX];
+	char path[FIRST_NAME_MAX];
+	struct first_name name;
 	struct key_id id;
-	struct builder name, whole;
+	struct builder whole;
 	uint32_t from, up_to, stop;
-	enum status st;
+	enum status st = first_name_of(p->view, span_str(TRASH), &name, err);
 
-	builder_init_fixed(&name, text, sizeof text);
-	st = view_list(p->view, span_str(TRASH), span_of(NULL, 0), 1, first_name, &name, err);
 	if (st != ST_OK)
 		return st;
-	*ret = name.n == 0 ? KEY_PURGE_DONE : KEY_PURGE_MORE;
-	if (name.n == 0)
+	*ret = name.b.n == 0 ? KEY_PURGE_DONE : KEY_PURGE_MORE;
+	if (name.b.n == 0)
 		return ST_OK;
 	builder_init_fixed(&whole, path, sizeof path);
 	builder_str(&whole, TRASH);
-	builder_add(&whole, builder_span(&name));
+	builder_add(&whole, builder_span(&name.b));
 	/* A stray name, planted in the storage, must not be met for ever. */
-	if (trash_parse(builder_span(&name), &id, &from, &up_to) != ST_OK)
-		return view_delete(p->view, builder_span(&whole), err);
+	if (trash_parse(builder_span(&name.b), &id, &from, &up_to) != ST_OK)
+		return first_name_remove(p->view, &whole, err);
 	stop = up_to - from > REMOVE_AT_ONCE ? from + REMOVE_AT_ONCE : up_to;
 	st = remove_versions(p, &id, from, stop, err);
 	if (st == ST_OK)

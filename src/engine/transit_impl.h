@@ -67,6 +67,21 @@ MUST_USE enum status transit_thread_new(void *self, void **ret);
 void transit_thread_drop(void *thread);
 void transit_thread_free(void **thread);
 
+/*
+ * transit_change.c: first_name_of(v, folder, ret, err): the first name in a folder; empty: there is none.  As long as a path in the storage can be: one that was
+ * planted there must stop nothing.  first_name_remove(v, whole, err): takes away what no writer of ours stored: the record at `whole` (room for
+ * FIRST_NAME_MAX), or, when that ends in '/', the first below it.
+ */
+#define FIRST_NAME_MAX 640
+struct first_name {
+	char text[FIRST_NAME_MAX];
+	struct builder b;
+};
+MUST_USE enum status first_name_of(const struct view *v, struct span folder, struct first_name *ret,
+                                   struct err *err);
+MUST_USE enum status first_name_remove(const struct view *v, struct builder *whole,
+                                       struct err *err);
+
 /* transit_change.c: key_write_version(p, id, number, v, err): the record alone; the caller writes the head. */
 MUST_USE enum status key_write_version(const struct key_place *p, const struct key_id *id,
                                        uint32_t number, const struct version_data *v,

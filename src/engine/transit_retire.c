@@ -50,6 +50,8 @@ static enum status retire(const struct key_place *p, struct span name, struct ke
 		*ret = KEY_PURGE_MORE;
 		return ST_OK;
 	}
+	if (st == ST_CORRUPT) /* what is known of it is not enough to destroy it; the key rotates all the same */
+		return ST_OK;
 	if (st == ST_OK)
 		st = uses_counts(p->transit->uses, &of, &counts, err);
 	if (st != ST_OK || (d.state != VERSION_DESTROYED && !is_unused(p, head, &d, &counts)))

@@ -5,11 +5,13 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "engine/transit_impl.h"
 
 #define ROTATIONS_A_TICK 16
 #define RESERVES_A_TICK  64
 #define FLUSH_EVERY_NS   (INT64_C(60) * NS_PER_S)
+#define POSTPONE_NS      (INT64_C(3600) * NS_PER_S)
 #define MAKING_NS        (INT64_C(2) * NS_PER_S) /* what an RSA key takes, about */
 
 /* ---- blocks of uses ---- */
@@ -79,83 +81,102 @@ static enum status reserve_blocks(struct key_place *p, struct err *err)
 
 /* ---- keys that are due ---- */
 
-/* As long as a path in the storage can be: a name that was planted there must not stop the ticks. */
-#define ANY_PATH_MAX 640
-
-struct first {
-	char text[ANY_PATH_MAX];
-	struct builder b;
-};
-
-static enum status take_first(void *arg, struct span name)
+static bool is_due_at(const struct named_key *k, struct span whole)
 {
-	struct first *f = arg;
+	char path[KEY_PATH_MAX];
 
-	builder_add(&f->b, name);
-	return builder_status(&f->b);
+	return k->head.due_ns != 0 &&
+	       span_eq(key_due_path(k->head.due_ns, k->name, path), whole);
 }
 
-/* The first name in a folder; empty: none. */
-static enum status first_of(const struct view *v, struct span folder, struct first *f,
-                            struct err *err)
+/* A time that is not the key's: planted, or of one that was postponed. */
+static enum status put_right(const struct key_place *p, const struct named_key *k,
+                             struct span whole, struct err *err)
 {
-	builder_init_fixed(&f->b, f->text, sizeof f->text);
-	return view_list(v, folder, span_of(NULL, 0), 1, take_first, f, err);
+	static const uint8_t mark = 1;
+	char path[KEY_PATH_MAX];
+	enum status st = view_delete(p->view, whole, err);
+
+	if (st != ST_OK || k->head.due_ns == 0)
+		return st;
+	return view_put(p->view, key_due_path(k->head.due_ns, k->name, path), span_of(&mark, 1),
+	                err);
+}
+
+/* A key that cannot be rotated, since a record of it is damaged, must not stop the others: it is looked at again later. */
+static enum status postpone(const struct key_place *p, struct span whole, struct span name,
+                            const char *why, struct err *err)
+{
+	static const uint8_t mark = 1;
+	char path[KEY_PATH_MAX];
+	enum status st = view_delete(p->view, whole, err);
+
+	log_warn("transit", "the key %.*s is due and cannot be rotated: %s", (int)name.n,
+	         (const char *)name.p, why);
+	return st == ST_OK ? view_put(p->view, key_due_path(p->now_ns + POSTPONE_NS, name, path),
+	                              span_of(&mark, 1), err)
+	                   : st;
+}
+
+static bool is_its_own_fault(enum status st)
+{
+	return st == ST_CORRUPT || st == ST_INVALID || st == ST_LIMIT;
 }
 
 /* "due/TIME/": the first of the keys that are due then. */
-static enum status rotate_one(struct key_place *p, struct span folder, struct err *err)
+static enum status rotate_one(struct key_place *p, struct builder *whole, struct err *err)
 {
-	struct first name;
+	struct first_name name;
 	const struct named_key *k;
-	char path[KEY_PATH_MAX], text[ANY_PATH_MAX];
-	struct builder whole;
-	enum status st = first_of(p->view, folder, &name, err);
+	struct err why = {0};
+	enum status st = first_name_of(p->view, builder_span(whole), &name, err);
 
-	if (st != ST_OK || name.b.n == 0)
+	if (st != ST_OK)
 		return st;
-	builder_init_fixed(&whole, text, sizeof text);
-	builder_add(&whole, folder);
-	builder_add(&whole, builder_span(&name.b));
-	st = key_find(p, builder_span(&name.b), &k, err);
-	if (st != ST_OK && st != ST_NOT_FOUND)
-		return st;
-	if (st == ST_OK &&
-	    span_eq(key_due_path(k->head.due_ns, k->name, path), builder_span(&whole)))
-		return rotate(p, k, "auto_rotate_period", err);
-	/* No key says so: planted, or left by what we do not know. */
-	return view_delete(p->view, builder_span(&whole), err);
+	builder_add(whole, builder_span(&name.b));
+	if (!key_name_valid(builder_span(&name.b)))
+		return first_name_remove(p->view, whole, err);
+	st = key_find(p, builder_span(&name.b), &k, &why);
+	if (st == ST_NOT_FOUND)
+		return view_delete(p->view, builder_span(whole), err);
+	if (st == ST_OK && !is_due_at(k, builder_span(whole)))
+		return put_right(p, k, builder_span(whole), err);
+	if (st == ST_OK)
+		st = rotate(p, k, "auto_rotate_period", &why);
+	if (is_its_own_fault(st))
+		return postpone(p, builder_span(whole), builder_span(&name.b), err_text(&why, st),
+		                err);
+	return st == ST_OK || st == ST_PENDING || st == ST_BUSY
+	           ? st
+	           : err_set(err, st, "%s", err_text(&why, st));
 }
 
 /* Rotates what is due; *ret_next: when the next one is. */
 static enum status rotate_due(struct key_place *p, int64_t *ret_next, struct err *err)
 {
 	for (unsigned i = 0;; i++) {
-		struct first time;
-		char folder[ANY_PATH_MAX];
+		struct first_name time;
+		char text[FIRST_NAME_MAX];
 		struct builder whole;
 		int64_t at;
-		enum status st = first_of(p->view, span_str(KEY_DUE), &time, err);
+		enum status st = first_name_of(p->view, span_str(KEY_DUE), &time, err);
 
 		*ret_next = INT64_MAX;
 		if (st != ST_OK || time.b.n == 0)
 			return st;
-		builder_init_fixed(&whole, folder, sizeof folder);
-		builder_str(&whole, KEY_DUE);
-		builder_add(&whole, builder_span(&time.b));
-		if (key_due_parse(builder_span(&time.b), &at) != ST_OK) {
-			st = view_delete(p->view, builder_span(&whole), err);
-			if (st != ST_OK)
-				return st;
-			continue;
-		}
+		if (key_due_parse(builder_span(&time.b), &at) != ST_OK)
+			at = INT64_MIN; /* planted */
 		*ret_next = at;
 		if (at > p->now_ns)
 			return ST_OK;
 		*ret_next = INT64_MIN;
 		if (i == ROTATIONS_A_TICK)
 			return ST_OK;
-		st = rotate_one(p, builder_span(&whole), err);
+		builder_init_fixed(&whole, text, sizeof text);
+		builder_str(&whole, KEY_DUE);
+		builder_add(&whole, builder_span(&time.b));
+		st = at == INT64_MIN ? first_name_remove(p->view, &whole, err)
+		                     : rotate_one(p, &whole, err);
 		if (st == ST_PENDING || st == ST_BUSY) {
 			/* its material is being made */
 			*ret_next = p->now_ns + MAKING_NS;
