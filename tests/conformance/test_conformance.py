@@ -31,6 +31,13 @@ VAULT = {
         "token: accepted spellings",
         "token: refused requests say so",
     ],
+    "transit": [
+        "transit: one key's life",
+        "transit: what is refused",
+        "transit: batches",
+        "transit: key types",
+        "transit: rights are per path",
+    ],
 }
 VAULT_FRESH = ["init", "unseal", "unseal-wrong"]
 
@@ -45,6 +52,12 @@ FIXED_TEXTS = [
     "lease is not renewable",
     "unsupported operation",
     "unsupported path",
+    "invalid ciphertext",
+    "missing 'context' for key derivation",
+    "disallowed by policy (too old)",
+    "encryption key not found",
+    "deletion is not allowed for this key",
+    "illegal base64 data at input byte",
 ]
 
 FRESH_LISTENER = "  disable_unauthed_rekey_endpoints = false\n  disable_unauthed_generate_root_endpoints = false"
