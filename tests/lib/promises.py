@@ -9,6 +9,8 @@ Everything a client can change is a register with a name and one value; None: no
     kv PATH         the record's member "n"
     policy NAME     text
     token ID        True: usable
+    key PATH        what KEY_SHOWN says of it, and the states of its versions
+    cipher PATH TEXT  True: decrypts
 """
 import itertools
 import threading
@@ -117,8 +119,8 @@ class World:
         body = {"max_operations": max_operations, "interval": interval, "enabled": enabled}
         return self.op({"config": list(body.values())}, lambda: self.api.post("sys/rotate/config", body), 204)
 
-    def mount(self, path):
-        return self.op({f"mount {path}/": "kv"}, lambda: self.api.post(f"sys/mounts/{path}", {"type": "kv"}), 204)
+    def mount(self, path, kind="kv"):
+        return self.op({f"mount {path}/": kind}, lambda: self.api.post(f"sys/mounts/{path}", {"type": kind}), 204)
 
     def unmount(self, path):
         """With everything below."""
@@ -136,6 +138,30 @@ class World:
         return self.op({f"token {token}": None for token in (name, *children)},
                        lambda: self.api.post("auth/token/revoke", {"token": name}), 204)
 
+    # Named keys.  `then`: what is different afterwards.
+
+    def make_key(self, path, **settings):
+        return self.op({f"key {path}": {**KEY_NEW, **settings, "states": ["active"]}}, lambda: self.api.post(path, settings), 200)
+
+    def change_key(self, path, what, body, then):
+        return self.op({f"key {path}": {**self.promises.sure[f"key {path}"], **then}}, lambda: self.api.post(f"{path}/{what}", body), 200, 204)
+
+    def rotate_key(self, path):
+        key = self.promises.sure[f"key {path}"]
+        then = {"latest_version": key["latest_version"] + 1, "states": [*("decrypt_only" if s == "active" else s for s in key["states"]), "active"]}
+        return self.change_key(path, "rotate", None, then)
+
+    def delete_key(self, path):
+        below = {name: None for name in self.promises.sure if name.startswith(f"cipher {path} ")}
+        return self.op({f"key {path}": None, **below}, lambda: self.api.delete(path), 204)
+
+    def encrypt(self, path):
+        """What it gives is promised from then on."""
+        mount, name = path.split("/keys/")
+        answer = self.api.post(f"{mount}/encrypt/{name}", {"plaintext": "dGV4dA=="}).expect(200)
+        self.note(seen={f"cipher {path} {answer.data['ciphertext']}": True})
+        return answer.data["ciphertext"]
+
     def settle(self):
         """Look at everything; what it shows must be allowed, and is promised from now on."""
         allowed = self.promises.allowed()
@@ -146,6 +172,22 @@ class World:
 
 
 CONFIG_NEW = [3865470566, "", True]
+KEY_SHOWN = ["type", "latest_version", "min_decryption_version", "min_encryption_version", "min_available_version", "deletion_allowed", "exportable", "max_operations"]
+KEY_NEW = dict(zip(KEY_SHOWN, ["aes256-gcm96", 1, 1, 0, 0, False, False, 0]))
+
+
+def observe_key(api, path):
+    answer = api.get(path).expect(200, 404)
+    if answer.status == 404:
+        return None
+    versions = api.get(f"{path}/versions").expect(200).data["versions"]
+    return {**{name: answer.data[name] for name in KEY_SHOWN}, "states": [versions[n]["state"] for n in sorted(versions, key=int)]}
+
+
+def observe_cipher(api, path, text):
+    mount, name = path.split("/keys/")
+    answer = api.post(f"{mount}/decrypt/{name}", {"ciphertext": text}).expect(200, 400)
+    return True if answer.status == 200 and answer.data["plaintext"] == "dGV4dA==" else None
 
 
 def observe(server, names):
@@ -168,4 +210,8 @@ def observe(server, names):
         elif what == "token":
             answer = api.get("auth/token/lookup-self", token=rest).expect(200, 403)
             found[name] = True if answer.status == 200 else None
+        elif what == "key":
+            found[name] = observe_key(api, rest)
+        elif what == "cipher":
+            found[name] = observe_cipher(api, *rest.split(" "))
     return found
