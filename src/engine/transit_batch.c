@@ -546,6 +546,9 @@ enum status transit_rewrap_op(struct op *op)
 		st = crypt_claim_items(&c, op, b.items, b.n, &err);
 	if (st == ST_OK)
 		st = run(op, &c, &b, rewrap_item, "", &o);
+	/* As the reference: what is wrong with an item is told there alone; what failed here is not the caller's mistake. */
+	if (st == ST_OK && o.failures > 0)
+		op->ans->http_status = 500;
 	return done(op, &c, st, &err);
 }
 
