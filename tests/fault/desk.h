@@ -6,6 +6,7 @@
 #define TESTS_FAULT_DESK_H
 
 #include "api/api.h"
+#include "engine/engine.h"
 
 #define DESK_SHARES    5
 #define DESK_THRESHOLD 3
@@ -18,6 +19,8 @@ int desk_process(void **state);
 /* desk_new(): a new store, the server started, not initialised.  desk_ready(): initialised, open, kv at secret/, the toy (fault/toy.h) at toy/, by the root token. */
 struct desk *desk_new(void);
 struct desk *desk_ready(void);
+/* desk_ready_with(engine, self): initialised, open, kv at secret/; and what can be mounted besides is this engine, not the toy. */
+struct desk *desk_ready_with(const struct engine *engine, void *self);
 void desk_free(struct desk **d);
 /* desk_restart(d): a clean stop and a start over the same store; not open. */
 void desk_restart(struct desk *d);

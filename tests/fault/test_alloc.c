@@ -17,43 +17,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fault/alloc.h"
-#include "fault/desk.h"
-
-#define TEXT_MAX ((size_t)16 << 10)
-/* An operation that allocates more often than this does not come to an end. */
-#define NTH_MAX 1000
+#include "fault/trial.h"
 
 /* ---- requests with a number in them ---- */
 
-static char target[256], body[TEXT_MAX], token[64];
-
-/* The text with the number in each place of a '#'. */
-static const char *numbered(const char *text, unsigned n, char *buf, size_t cap)
-{
-	struct builder b;
-
-	builder_init_fixed(&b, buf, cap);
-	for (; *text != 0; text++) {
-		if (*text == '#')
-			builder_dec(&b, n);
-		else
-			builder_u8(&b, (uint8_t)*text);
-	}
-	builder_u8(&b, 0);
-	assert_int_equal(builder_status(&b), ST_OK);
-	return buf;
-}
-
-static const char *target_of(const char *text, unsigned n)
-{
-	return numbered(text, n, target, sizeof target);
-}
-
-static const char *body_of(const char *text, unsigned n)
-{
-	return numbered(text, n, body, sizeof body);
-}
+static char body[TRIAL_TEXT_MAX], token[64];
 
 /* "t7": what the operations and their checks call a token. */
 static const char *token_id(const char *letter, unsigned n)
@@ -62,25 +30,12 @@ static const char *token_id(const char *letter, unsigned n)
 	return token;
 }
 
-static bool found(struct desk *d, const char *path)
-{
-	unsigned status = desk_ask(d, HTTP_GET, path, desk_root(d), NULL);
-
-	assert_true(status == 200 || status == 404);
-	return status == 200;
-}
-
 static bool alive(struct desk *d, const char *id)
 {
 	unsigned status = desk_ask(d, HTTP_GET, "/v1/auth/token/lookup-self", id, NULL);
 
 	assert_true(status == 200 || status == 403);
 	return status == 200;
-}
-
-static bool says(const struct desk *d, const char *text)
-{
-	return strstr(desk_body(d), text) != NULL;
 }
 
 /* ---- the operations ---- */
@@ -139,7 +94,7 @@ static unsigned kv_write(struct desk *d, unsigned n)
 		at += (size_t)snprintf(body + at, sizeof body - at,
 		                       "\"member-%03u\":\"some text to be kept\",", i);
 	(void)snprintf(body + at, sizeof body - at, "\"n\":%u}", n);
-	return desk_ask(d, HTTP_POST, target_of("/v1/secret/w#", n), desk_root(d), body);
+	return desk_ask(d, HTTP_POST, trial_target("/v1/secret/w#", n), desk_root(d), body);
 }
 
 static bool kv_written(struct desk *d, unsigned n)
@@ -147,12 +102,12 @@ static bool kv_written(struct desk *d, unsigned n)
 	char want[32];
 
 	(void)snprintf(want, sizeof want, "\"n\":%u}", n);
-	return found(d, target_of("/v1/secret/w#", n)) && says(d, want);
+	return trial_found(d, trial_target("/v1/secret/w#", n)) && trial_says(d, want);
 }
 
 static unsigned kv_overwrite(struct desk *d, unsigned n)
 {
-	return desk_ask(d, HTTP_PUT, "/v1/secret/same", "writer", body_of("{\"n\":#}", n));
+	return desk_ask(d, HTTP_PUT, "/v1/secret/same", "writer", trial_body("{\"n\":#}", n));
 }
 
 static bool kv_overwritten(struct desk *d, unsigned n)
@@ -160,22 +115,22 @@ static bool kv_overwritten(struct desk *d, unsigned n)
 	char want[32];
 
 	(void)snprintf(want, sizeof want, "{\"n\":%u}", n);
-	return found(d, "/v1/secret/same") && says(d, want);
+	return trial_found(d, "/v1/secret/same") && trial_says(d, want);
 }
 
 static void put_one(struct desk *d, unsigned n)
 {
-	desk_must(d, 204, HTTP_POST, target_of("/v1/secret/d#", n), "{\"v\":1}");
+	desk_must(d, 204, HTTP_POST, trial_target("/v1/secret/d#", n), "{\"v\":1}");
 }
 
 static unsigned kv_delete(struct desk *d, unsigned n)
 {
-	return desk_ask(d, HTTP_DELETE, target_of("/v1/secret/d#", n), desk_root(d), NULL);
+	return desk_ask(d, HTTP_DELETE, trial_target("/v1/secret/d#", n), desk_root(d), NULL);
 }
 
 static bool kv_deleted(struct desk *d, unsigned n)
 {
-	return !found(d, target_of("/v1/secret/d#", n));
+	return !trial_found(d, trial_target("/v1/secret/d#", n));
 }
 
 static char term_before[16];
@@ -200,7 +155,7 @@ static bool rotated(struct desk *d, unsigned n)
 static unsigned config(struct desk *d, unsigned n)
 {
 	return desk_ask(d, HTTP_POST, "/v1/sys/rotate/config", desk_root(d),
-	                body_of("{\"max_operations\":#,\"interval\":\"48000h\"}", 2000000 + n));
+	                trial_body("{\"max_operations\":#,\"interval\":\"48000h\"}", 2000000 + n));
 }
 
 static bool configured(struct desk *d, unsigned n)
@@ -209,12 +164,12 @@ static bool configured(struct desk *d, unsigned n)
 
 	(void)snprintf(want, sizeof want, "\"max_operations\":%u", 2000000 + n);
 	desk_must(d, 200, HTTP_GET, "/v1/sys/rotate/config", NULL);
-	return says(d, want);
+	return trial_says(d, want);
 }
 
 static unsigned mount(struct desk *d, unsigned n)
 {
-	return desk_ask(d, HTTP_POST, target_of("/v1/sys/mounts/m#", n), desk_root(d),
+	return desk_ask(d, HTTP_POST, trial_target("/v1/sys/mounts/m#", n), desk_root(d),
 	                "{\"type\":\"kv\",\"description\":\"text\",\"config\":{\"max_lease_ttl\":"
 	                "\"1h\",\"default_lease_ttl\":60},\"options\":{\"version\":\"1\"}}");
 }
@@ -225,18 +180,18 @@ static bool mounted(struct desk *d, unsigned n)
 
 	(void)snprintf(want, sizeof want, "\"m%u/\":{", n);
 	desk_must(d, 200, HTTP_GET, "/v1/sys/mounts", NULL);
-	return says(d, want);
+	return trial_says(d, want);
 }
 
 static void mount_one(struct desk *d, unsigned n)
 {
-	desk_must(d, 204, HTTP_POST, target_of("/v1/sys/mounts/m#", n), "{\"type\":\"kv\"}");
-	desk_must(d, 204, HTTP_POST, target_of("/v1/m#/a/b", n), "{\"v\":1}");
+	desk_must(d, 204, HTTP_POST, trial_target("/v1/sys/mounts/m#", n), "{\"type\":\"kv\"}");
+	desk_must(d, 204, HTTP_POST, trial_target("/v1/m#/a/b", n), "{\"v\":1}");
 }
 
 static unsigned unmount(struct desk *d, unsigned n)
 {
-	return desk_ask(d, HTTP_DELETE, target_of("/v1/sys/mounts/m#", n), desk_root(d), NULL);
+	return desk_ask(d, HTTP_DELETE, trial_target("/v1/sys/mounts/m#", n), desk_root(d), NULL);
 }
 
 static bool unmounted(struct desk *d, unsigned n)
@@ -247,7 +202,7 @@ static bool unmounted(struct desk *d, unsigned n)
 static unsigned tune(struct desk *d, unsigned n)
 {
 	return desk_ask(d, HTTP_POST, "/v1/sys/mounts/secret/tune", desk_root(d),
-	                body_of("{\"description\":\"tuned #\"}", n));
+	                trial_body("{\"description\":\"tuned #\"}", n));
 }
 
 static bool tuned(struct desk *d, unsigned n)
@@ -256,7 +211,7 @@ static bool tuned(struct desk *d, unsigned n)
 
 	(void)snprintf(want, sizeof want, "\"tuned %u\"", n);
 	desk_must(d, 200, HTTP_GET, "/v1/sys/mounts/secret", NULL);
-	return says(d, want);
+	return trial_says(d, want);
 }
 
 static unsigned remount(struct desk *d, unsigned n)
@@ -267,13 +222,13 @@ static unsigned remount(struct desk *d, unsigned n)
 
 static bool remounted(struct desk *d, unsigned n)
 {
-	return found(d, target_of("/v1/moved#/a/b", n));
+	return trial_found(d, trial_target("/v1/moved#/a/b", n));
 }
 
 static unsigned policy_write(struct desk *d, unsigned n)
 {
 	return desk_ask(
-	    d, HTTP_PUT, target_of("/v1/sys/policies/acl/p#", n), desk_root(d),
+	    d, HTTP_PUT, trial_target("/v1/sys/policies/acl/p#", n), desk_root(d),
 	    "{\"policy\":\"path \\\"secret/+/x\\\" { capabilities = [\\\"read\\\", \\\"update\\\"] "
 	    "allowed_parameters = { \\\"a\\\" = [\\\"b\\\", 1] } required_parameters = [\\\"a\\\"] "
 	    "}\"}");
@@ -281,7 +236,8 @@ static unsigned policy_write(struct desk *d, unsigned n)
 
 static bool policy_written(struct desk *d, unsigned n)
 {
-	return found(d, target_of("/v1/sys/policies/acl/p#", n)) && says(d, "secret/+/x");
+	return trial_found(d, trial_target("/v1/sys/policies/acl/p#", n)) &&
+	       trial_says(d, "secret/+/x");
 }
 
 static void put_policy(struct desk *d, unsigned n)
@@ -291,21 +247,22 @@ static void put_policy(struct desk *d, unsigned n)
 
 static unsigned policy_delete(struct desk *d, unsigned n)
 {
-	return desk_ask(d, HTTP_DELETE, target_of("/v1/sys/policies/acl/p#", n), desk_root(d),
+	return desk_ask(d, HTTP_DELETE, trial_target("/v1/sys/policies/acl/p#", n), desk_root(d),
 	                NULL);
 }
 
 static bool policy_deleted(struct desk *d, unsigned n)
 {
-	return !found(d, target_of("/v1/sys/policies/acl/p#", n));
+	return !trial_found(d, trial_target("/v1/sys/policies/acl/p#", n));
 }
 
 static unsigned token_create(struct desk *d, unsigned n)
 {
-	return desk_ask(d, HTTP_POST, "/v1/auth/token/create", desk_root(d),
-	                body_of("{\"id\":\"t#\",\"policies\":[\"default\",\"unknown\"],\"meta\":{"
-	                        "\"a\":\"b\"},\"ttl\":\"100h\",\"num_uses\":1000}",
-	                        n));
+	return desk_ask(
+	    d, HTTP_POST, "/v1/auth/token/create", desk_root(d),
+	    trial_body("{\"id\":\"t#\",\"policies\":[\"default\",\"unknown\"],\"meta\":{"
+	               "\"a\":\"b\"},\"ttl\":\"100h\",\"num_uses\":1000}",
+	               n));
 }
 
 static bool token_created(struct desk *d, unsigned n)
@@ -316,13 +273,13 @@ static bool token_created(struct desk *d, unsigned n)
 static void make_token(struct desk *d, unsigned n)
 {
 	desk_must(d, 200, HTTP_POST, "/v1/auth/token/create",
-	          body_of("{\"id\":\"r#\",\"policies\":[\"writer\"],\"ttl\":\"48h\"}", n));
+	          trial_body("{\"id\":\"r#\",\"policies\":[\"writer\"],\"ttl\":\"48h\"}", n));
 }
 
 static unsigned token_renew(struct desk *d, unsigned n)
 {
 	return desk_ask(d, HTTP_POST, "/v1/auth/token/renew", desk_root(d),
-	                body_of("{\"token\":\"r#\",\"increment\":\"200h\"}", n));
+	                trial_body("{\"token\":\"r#\",\"increment\":\"200h\"}", n));
 }
 
 static bool token_renewed(struct desk *d, unsigned n)
@@ -338,9 +295,9 @@ static bool token_renewed(struct desk *d, unsigned n)
 static void make_family(struct desk *d, unsigned n)
 {
 	desk_must(d, 200, HTTP_POST, "/v1/auth/token/create",
-	          body_of("{\"id\":\"r#\",\"policies\":[\"root\"]}", n));
+	          trial_body("{\"id\":\"r#\",\"policies\":[\"root\"]}", n));
 	assert_int_equal(desk_ask(d, HTTP_POST, "/v1/auth/token/create", token_id("r", n),
-	                          body_of("{\"id\":\"c#\",\"policies\":[\"root\"]}", n)),
+	                          trial_body("{\"id\":\"c#\",\"policies\":[\"root\"]}", n)),
 	                 200);
 	assert_int_equal(desk_ask(d, HTTP_POST, "/v1/cubbyhole/a", token_id("c", n), "{\"v\":1}"),
 	                 204);
@@ -349,7 +306,7 @@ static void make_family(struct desk *d, unsigned n)
 static unsigned token_revoke(struct desk *d, unsigned n)
 {
 	return desk_ask(d, HTTP_POST, "/v1/auth/token/revoke", desk_root(d),
-	                body_of("{\"token\":\"r#\"}", n));
+	                trial_body("{\"token\":\"r#\"}", n));
 }
 
 static bool token_revoked(struct desk *d, unsigned n)
@@ -386,8 +343,8 @@ static unsigned read_limited(struct desk *d, unsigned n)
 
 static unsigned write_limited(struct desk *d, unsigned n)
 {
-	return desk_ask(d, HTTP_POST, target_of("/v1/secret/w#", n), token_id("u", n),
-	                body_of("{\"n\":#}", n));
+	return desk_ask(d, HTTP_POST, trial_target("/v1/secret/w#", n), token_id("u", n),
+	                trial_body("{\"n\":#}", n));
 }
 
 /* Refused by the loop and charged by the writer: 403 is the answer that is wanted, so it counts as the success here. */
@@ -402,62 +359,51 @@ static unsigned refused_limited(struct desk *d, unsigned n)
 
 static unsigned slow(struct desk *d, unsigned n)
 {
-	return desk_ask(d, HTTP_POST, target_of("/v1/toy/slow/#", n), desk_root(d), "{}");
+	return desk_ask(d, HTTP_POST, trial_target("/v1/toy/slow/#", n), desk_root(d), "{}");
 }
 
 static unsigned late(struct desk *d, unsigned n)
 {
-	return desk_ask(d, HTTP_POST, target_of("/v1/toy/late/#", n), desk_root(d), "{}");
+	return desk_ask(d, HTTP_POST, trial_target("/v1/toy/late/#", n), desk_root(d), "{}");
 }
 
 static bool worked(struct desk *d, unsigned n)
 {
-	return found(d, target_of("/v1/toy/slow/#", n));
+	return trial_found(d, trial_target("/v1/toy/slow/#", n));
 }
 
 static unsigned slow_limited(struct desk *d, unsigned n)
 {
-	return desk_ask(d, HTTP_POST, target_of("/v1/toy/slow/#", n), token_id("u", n), "{}");
+	return desk_ask(d, HTTP_POST, trial_target("/v1/toy/slow/#", n), token_id("u", n), "{}");
 }
 
 static unsigned wake(struct desk *d, unsigned n)
 {
-	return desk_ask(d, HTTP_POST, target_of("/v1/toy/wake/#", n), desk_root(d), "{}");
+	return desk_ask(d, HTTP_POST, trial_target("/v1/toy/wake/#", n), desk_root(d), "{}");
 }
 
 static bool ticked(struct desk *d, unsigned n)
 {
 	desk_later(d);
-	return found(d, target_of("/v1/toy/done/#", n));
+	return trial_found(d, trial_target("/v1/toy/done/#", n));
 }
 
 static const char lines[] = "one\ntwo\nthree\nfour\n";
 
 static unsigned streamed(struct desk *d, unsigned n)
 {
-	return desk_ask(d, HTTP_POST, target_of("/v1/toy/stream/#", n), desk_root(d), lines);
+	return desk_ask(d, HTTP_POST, trial_target("/v1/toy/stream/#", n), desk_root(d), lines);
 }
 
 static unsigned streamed_limited(struct desk *d, unsigned n)
 {
-	return desk_ask(d, HTTP_POST, target_of("/v1/toy/stream/#", n), token_id("u", n), lines);
+	return desk_ask(d, HTTP_POST, trial_target("/v1/toy/stream/#", n), token_id("u", n), lines);
 }
 
 static bool used_up(struct desk *d, unsigned n)
 {
 	return !alive(d, token_id("u", n));
 }
-
-struct subject {
-	const char *name;
-	void (*before)(struct desk *d, unsigned n);
-	unsigned (*ask)(struct desk *d, unsigned n);
-	bool (*holds)(struct desk *d, unsigned n); /* NULL: it changes nothing */
-	unsigned flags;
-};
-#define VARIES 1u /* two answers need not be of one length */
-#define ENDS   2u /* when it fails, the gate may have recorded the token's last use */
-#define STAYS  4u /* when it fails, what it did on the way stays */
 
 static const struct subject subjects[] = {
     {"health", NULL, health, NULL, 0},
@@ -509,8 +455,6 @@ static const struct subject subjects[] = {
     {"stream, the last use", limited_once, streamed_limited, used_up, ENDS},
 };
 
-/* ---- one try ---- */
-
 /* What the operations expect to be there. */
 static struct desk *furnished(void)
 {
@@ -530,127 +474,16 @@ static struct desk *furnished(void)
 	memcpy(body + 10000, "\"}", 3);
 	desk_must(d, 204, HTTP_POST, "/v1/secret/large", body);
 	for (unsigned i = 0; i < 40; i++)
-		desk_must(d, 204, HTTP_POST, target_of("/v1/secret/many/#", i), "{\"v\":1}");
+		desk_must(d, 204, HTTP_POST, trial_target("/v1/secret/many/#", i), "{\"v\":1}");
 	desk_must(d, 204, HTTP_POST, "/v1/sys/rotate", NULL);
 	desk_must(d, 204, HTTP_POST, "/v1/toy/slow/kept", "{}");
 	return d;
 }
 
-struct trial {
-	struct desk *desk;
-	const struct subject *op;
-	unsigned n;
-	unsigned status;
-	size_t failures;
-	char answer[TEXT_MAX];
-};
-
-static bool good(unsigned status)
-{
-	return status >= 200 && status < 300;
-}
-
-static void complain(const struct trial *t, const char *what)
-{
-	fail_msg("%s, allocation %u: %s; the answer was %u: %s", t->op->name, t->n, what, t->status,
-	         t->answer);
-}
-
-/* An error that tells of a success. */
-static bool says_made(const struct trial *t)
-{
-	return strstr(t->answer, "the change was made") != NULL;
-}
-
-static void ask(struct trial *t, enum alloc_repeat repeat)
-{
-	alloc_arm(t->n, repeat);
-	t->status = t->op->ask(t->desk, t->n);
-	desk_settle(t->desk);
-	t->failures = alloc_disarm();
-	(void)snprintf(t->answer, sizeof t->answer, "%s", desk_body(t->desk));
-	desk_later(t->desk);
-}
-
-static void compare(const struct trial *t, const struct builder *before, const struct builder *now,
-                    const char *what)
-{
-	if (before->n != now->n || memcmp(before->p, now->p, now->n) != 0) {
-		(void)fprintf(stderr, "--- before\n%.*s\n--- now\n%.*s\n", (int)before->n,
-		              (const char *)before->p, (int)now->n, (const char *)now->p);
-		complain(t, what);
-	}
-}
-
-static void judge(struct trial *t, const struct builder *before, struct builder *now)
-{
-	if (!good(t->status) && t->status < 500)
-		complain(t, "blames the caller");
-	if (good(t->status) || says_made(t)) {
-		if (t->op->holds != NULL && !t->op->holds(t->desk, t->n))
-			complain(t, "does not hold");
-		return;
-	}
-	if (t->failures == 0)
-		complain(t, "fails with nothing missing");
-	if ((t->op->flags & (ENDS | STAYS)) != 0)
-		return;
-	desk_dump(t->desk, now);
-	compare(t, before, now, "changed something");
-}
-
-static void try_again(struct trial *t)
-{
-	bool there = good(t->status) || says_made(t) || (t->op->flags & ENDS) != 0;
-	unsigned status;
-
-	if (t->op->holds != NULL && there)
-		return;
-	status = t->op->ask(t->desk, t->n);
-	if (!good(status) || (t->op->holds != NULL && !t->op->holds(t->desk, t->n)))
-		complain(t, "does not work afterwards");
-	if (t->op->holds == NULL && good(t->status) && (t->op->flags & VARIES) == 0 &&
-	    strlen(desk_body(t->desk)) != strlen(t->answer))
-		complain(t, "is half an answer");
-}
-
-/* With shares that change from time to time. */
-static void reopen(struct trial *t, struct builder *before, struct builder *now)
-{
-	desk_settle(t->desk);
-	desk_dump(t->desk, before);
-	desk_restart(t->desk);
-	desk_unseal(t->desk, t->n);
-	desk_settle(t->desk);
-	desk_dump(t->desk, now);
-	compare(t, before, now, "does not survive a restart");
-}
-
-static void run(const struct subject *op, enum alloc_repeat repeat)
-{
-	struct trial t = {.desk = furnished(), .op = op};
-	struct builder before = {0}, now = {0};
-
-	do {
-		assert_true(++t.n < NTH_MAX);
-		if (op->before != NULL)
-			op->before(t.desk, t.n);
-		desk_later(t.desk);
-		desk_dump(t.desk, &before);
-		ask(&t, repeat);
-		judge(&t, &before, &now);
-		try_again(&t);
-		reopen(&t, &before, &now);
-	} while (t.failures > 0);
-	builder_free(&before);
-	builder_free(&now);
-	desk_free(&t.desk);
-}
-
 static void run_all(enum alloc_repeat repeat)
 {
 	for (size_t i = 0; i < sizeof subjects / sizeof *subjects; i++)
-		run(&subjects[i], repeat);
+		trial_run(&subjects[i], furnished, repeat);
 }
 
 static void one_allocation_fails(void **state)
@@ -678,7 +511,7 @@ static void init_once(unsigned n, enum alloc_repeat repeat, size_t *ret_failures
 	if (status != 200) {
 		assert_true(status >= 500 && *ret_failures > 0);
 		desk_must(d, 200, HTTP_GET, "/v1/sys/init", NULL);
-		assert_true(says(d, "\"initialized\":false"));
+		assert_true(trial_says(d, "\"initialized\":false"));
 		assert_int_equal(desk_init(d), 200);
 	}
 	desk_keep(d);
@@ -697,7 +530,7 @@ static void initialising(void **state)
 
 	(void)state;
 	do {
-		assert_true(n < NTH_MAX);
+		assert_true(n < TRIAL_NTH_MAX);
 		init_once(n, ALLOC_FOR_EVER, &failures);
 		init_once(n++, ALLOC_ONCE, &failures);
 	} while (failures > 0);
@@ -725,7 +558,7 @@ static void unseal_all(enum alloc_repeat repeat)
 	desk_settle(d);
 	desk_dump(d, &before);
 	do {
-		assert_true(++t.n < NTH_MAX);
+		assert_true(++t.n < TRIAL_NTH_MAX);
 		desk_restart(d);
 		alloc_arm(t.n, repeat);
 		t.status = hand_in(d, t.n);
@@ -734,13 +567,13 @@ static void unseal_all(enum alloc_repeat repeat)
 		(void)snprintf(t.answer, sizeof t.answer, "%s", desk_body(d));
 		desk_later(d);
 		if (t.status != 200 && t.status < 500)
-			complain(&t, "blames the caller");
+			trial_complain(&t, "blames the caller");
 		if (t.status == 200 && !desk_is_open(d))
-			complain(&t, "does not hold");
+			trial_complain(&t, "does not hold");
 		desk_unseal(d, t.n + 1);
 		desk_settle(d);
 		desk_dump(d, &now);
-		compare(&t, &before, &now, "changed something");
+		trial_compare(&t, &before, &now, "changed something");
 	} while (t.failures > 0);
 	assert_int_equal(t.status, 200);
 	builder_free(&before);
@@ -768,24 +601,24 @@ static void seal_all(enum alloc_repeat repeat)
 	locked = alloc_locked();
 	desk_unseal(d, 0);
 	do {
-		assert_true(++t.n < NTH_MAX);
+		assert_true(++t.n < TRIAL_NTH_MAX);
 		alloc_arm(t.n, repeat);
 		t.status = desk_ask(d, HTTP_POST, "/v1/sys/seal", desk_root(d), NULL);
 		desk_settle(d);
 		t.failures = alloc_disarm();
 		(void)snprintf(t.answer, sizeof t.answer, "%s", desk_body(d));
 		desk_later(d);
-		if (!good(t.status) && (t.status < 500 || t.failures == 0))
-			complain(&t, "fails with nothing missing");
-		if (desk_is_open(d) == (good(t.status) || says_made(&t)))
-			complain(&t, "says what is not so");
+		if (!trial_good(t.status) && (t.status < 500 || t.failures == 0))
+			trial_complain(&t, "fails with nothing missing");
+		if (desk_is_open(d) == (trial_good(t.status) || trial_says_made(&t)))
+			trial_complain(&t, "says what is not so");
 		if (desk_is_open(d))
 			desk_must(d, 204, HTTP_POST, "/v1/sys/seal", NULL);
 		assert_int_equal(alloc_locked(), locked);
 		desk_unseal(d, t.n);
 		desk_settle(d);
 		desk_dump(d, &now);
-		compare(&t, &before, &now, "changed something");
+		trial_compare(&t, &before, &now, "changed something");
 	} while (t.failures > 0);
 	builder_free(&before);
 	builder_free(&now);
