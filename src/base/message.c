@@ -264,8 +264,7 @@ enum status request_string(const struct request *r, const char *name, struct spa
 	return ST_OK;
 }
 
-/* A decimal integer and nothing else. */
-static enum status parse_i64(struct span s, int64_t *ret)
+enum status request_int_text(struct span s, int64_t *ret)
 {
 	bool negative = s.n > 0 && s.p[0] == '-';
 	int64_t v = 0;
@@ -298,7 +297,7 @@ enum status request_int(const struct request *r, const char *name, int64_t *ret,
 	if (is_number(v))
 		s = json_i64(v, &n);
 	else if (is_string(v))
-		s = parse_i64(text, &n);
+		s = request_int_text(text, &n);
 	if (s != ST_OK)
 		return wrong_type(name, "an integer", err);
 	*ret = n;

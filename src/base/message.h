@@ -120,6 +120,8 @@ MUST_USE enum status request_string(const struct request *r, const char *name, s
 MUST_USE enum status request_int(const struct request *r, const char *name, int64_t *ret, struct err *err);
 MUST_USE enum status request_bool(const struct request *r, const char *name, bool *ret, struct err *err);
 MUST_USE enum status request_duration(const struct request *r, const char *name, int64_t *ret_ns, struct err *err);
+/* request_int_text(s, ret): an integer in its text: decimal digits, perhaps with a sign, and nothing else.  ST_INVALID. */
+MUST_USE enum status request_int_text(struct span s, int64_t *ret);
 /* request_list: at most cap items; ST_LIMIT beyond. */
 MUST_USE enum status request_list(const struct request *r, const char *name, struct span *items, size_t cap, size_t *ret_n, struct err *err);
 

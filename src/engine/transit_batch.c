@@ -29,11 +29,7 @@ static struct span *member_of(struct crypt_item *i, struct span name)
 
 static enum status version_of(const struct json_value *v, int64_t *ret)
 {
-	struct json_value number = *v;
-
-	number.type = JSON_NUMBER;
-	return (v->type == JSON_NUMBER || v->type == JSON_STRING) ? json_i64(&number, ret)
-	                                                          : ST_INVALID;
+	return v->type == JSON_STRING ? request_int_text(v->text, ret) : json_i64(v, ret);
 }
 
 enum status batch_item(const struct json_value *o, struct crypt_item *i, struct err *err)

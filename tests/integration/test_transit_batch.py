@@ -119,7 +119,8 @@ WHOLE = [  # what is wrong with the whole batch
     ([{}], "missing plaintext"), ([{"plaintext": ""}, {}], "[1]"), ([{"plaintext": None}], "missing plaintext"), ([{"plaintext": 5}], "must be a string"),
     ([{"plaintext": ["x"]}], "must be a string"), ([5], "must be an object"), (["x"], "must be an object"), ([None], "must be an object"), ([[]], "must be an object"),
     ([{"plaintext": "", "key_version": "x"}], "must be an integer"), ([{"plaintext": "", "key_version": 1.5}], "must be an integer"),
-    ([{"plaintext": "", "key_version": {}}], "must be an integer"), ([{"plaintext": "", "context": 1}], "must be a string"),
+    ([{"plaintext": "", "key_version": {}}], "must be an integer"), ([{"plaintext": "", "key_version": ""}], "must be an integer"),
+    ([{"plaintext": "", "key_version": "1e0"}], "must be an integer"), ([{"plaintext": "", "key_version": "-"}], "must be an integer"), ([{"plaintext": "", "context": 1}], "must be a string"),
     ([{"plaintext": "", "reference": 1}], "must be a string"), ([{"plaintext": "", "associated_data": {}}], "must be a string"),
 ]
 
