@@ -10,6 +10,7 @@
 
 #include "crypto/random.h"
 #include "engine/transit_text.h"
+#include "lib/slow_base64.h"
 
 /* In memory of exactly its size, so that a step past its end is seen. */
 static uint8_t *exactly(const char *text, size_t n)
@@ -155,78 +156,13 @@ static void what_is_written_is_read(void **state)
 
 /* ---- base64 ---- */
 
-static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-static bool line_end(uint8_t c)
-{
-	return c == '\r' || c == '\n';
-}
-
-static size_t next_sign(struct span s, size_t i)
-{
-	while (i < s.n && line_end(s.p[i]))
-		i++;
-	return i;
-}
-
-/*
- * One character after another (RFC 4648, line ends passed over).  false: *at is the first that no good text could have there; of a group that is cut off
- * or has bits that mean nothing, the group's first; the length, when padding is missing at the end.
- */
-static bool slow_decode(struct span s, struct builder *out, size_t *at)
-{
-	uint32_t bits = 0;
-	size_t have = 0, group = 0, i = next_sign(s, 0);
-
-	for (; i < s.n && s.p[i] != '='; i = next_sign(s, i + 1)) {
-		const char *digit = s.p[i] != 0 ? strchr(digits, s.p[i]) : NULL;
-
-		*at = i;
-		if (digit == NULL)
-			return false;
-		if (have == 0)
-			group = i;
-		bits = bits << 6 | (uint32_t)(digit - digits);
-		if (++have < 4)
-			continue;
-		builder_u8(out, (uint8_t)(bits >> 16));
-		builder_u8(out, (uint8_t)(bits >> 8));
-		builder_u8(out, (uint8_t)bits);
-		bits = 0;
-		have = 0;
-	}
-	*at = group;
-	if (i == s.n)
-		return have == 0;
-	*at = i; /* where padding begins */
-	if (have < 2)
-		return false;
-	if (have == 2) {
-		size_t second = next_sign(s, i + 1);
-
-		if (second == s.n)
-			*at = s.n;
-		if (second == s.n || s.p[second] != '=')
-			return false;
-		i = second;
-	}
-	*at = next_sign(s, i + 1);
-	if (*at < s.n)
-		return false;
-	*at = group;
-	builder_u8(out, (uint8_t)(have == 2 ? bits >> 4 : bits >> 10));
-	if (have == 3)
-		builder_u8(out, (uint8_t)(bits >> 2));
-	return (bits & (have == 2 ? 15u : 3u)) == 0;
-}
-
 static void compare(const char *text, size_t n)
 {
 	uint8_t *p = exactly(text, n);
 	struct builder want = {.max = 0}, got = {.max = 0};
 	struct item_error e = {.text = NULL};
 	size_t at = 0;
-	bool fine = slow_decode(span_of(p, n), &want, &at);
+	bool fine = slow_base64(span_of(p, n), &want, &at);
 
 	builder_str(&got, "before");
 	assert_int_equal(text_unbase64(span_of(p, n), &got, &e), fine ? ST_OK : ST_INVALID);
