@@ -99,6 +99,11 @@ def test_vault(dev_server, scenario, monkeypatch):
     play(dev_server, "root", scenario, monkeypatch)
 
 
+@pytest.mark.parametrize("scenario", [pytest.param(s, id=s["name"]) for s in load("storedsafe/storedsafe.json")])
+def test_storedsafe(dev_server, scenario, monkeypatch):
+    play(dev_server, "root", scenario, monkeypatch)
+
+
 @pytest.mark.parametrize("name", VAULT_FRESH)
 def test_vault_fresh(folder, name, monkeypatch):
     server = Server(folder, storage="inmem", listener=FRESH_LISTENER).start()
