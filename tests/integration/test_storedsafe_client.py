@@ -1,0 +1,82 @@
+"""The vendor's own client, the PyPI package `storedsafe`, unchanged, over TLS: log-in, vaults, members, users, utils."""
+import subprocess
+import textwrap
+
+import clients
+import pytest
+from safe import ACTIVE, ADMIN, APIKEY, PASSPHRASE, READ, SECRET, WRITE, House, totp
+from server import Server, free_port
+
+# Runs in the client's Python; arguments: host, CA file, API key, username, passphrase, code, id of another user.
+SCRIPT = textwrap.dedent("""
+    import sys
+    from storedsafe import StoredSafe
+    host, ca, apikey, username, passphrase, code, other = sys.argv[1:]
+    api = StoredSafe(host, apikey, verify=ca)
+
+    def good(answer, status=200):
+        assert answer.status_code == status, (answer.status_code, answer.text)
+        body = answer.json()
+        assert body["CALLINFO"]["status"] == "SUCCESS" and not body["CALLINFO"]["errors"], body
+        return body
+
+    info = good(api.login_totp(username, passphrase, code))["CALLINFO"]
+    assert info["username"] == username and api.token == info["token"]
+    good(api.check())
+    vault = good(api.create_vault(vaultname="By the client", policy=7, description="d"))["VAULT"][0]["id"]
+    assert [v["id"] for v in good(api.list_vaults())["VAULTS"]] == [vault]
+    assert good(api.vault_objects(vault))["OBJECTS"] == []
+    good(api.edit_vault(vault, vaultname="Renamed"))
+    good(api.add_vault_member(vault, other, 2))
+    good(api.edit_vault_member(vault, other, 1))
+    members = good(api.vault_members(vault))["CALLINFO"]["vaultmembers"]
+    assert [m["groupstatus"] for m in members] == ["4", "1"], members
+    good(api.remove_vault_member(vault, other))
+    refused = api.remove_vault_member(vault, info["userid"])
+    assert refused.status_code == 400 and refused.json()["CALLINFO"]["status"] == "FAIL", refused.text
+    good(api.delete_vault(vault))
+    made = good(api.create_user(username="by-client", status=[0, 7], fullname="By Client", email="c@example.org", passphrase="x"), 201)
+    user = made["CALLINFO"]["user"][0]["id"]
+    assert good(api.get_user(user))["CALLINFO"]["users"][0]["username"] == "by-client"
+    assert len(good(api.list_users())["CALLINFO"]["users"]) == 3
+    assert len(good(api.list_users("by-cl"))["CALLINFO"]["users"]) == 1
+    good(api.edit_user(user, fullname="Edited Name"))
+    good(api.delete_user(user))
+    assert good(api.status_values())["CALLINFO"]["statusbits"]["userbits"]["Active"] == 7
+    assert len(good(api.password_policies())["CALLINFO"]["policies"]) == 4
+    assert good(api.version())["CALLINFO"]["version"]
+    assert len(good(api.generate_password(type="pin", length=8))["CALLINFO"]["passphrase"]) == 8
+    assert good(api.logout())["CALLINFO"]["logout"] == "Bye bye"
+    assert api.check().json()["ERRORCODES"] == {"1200": "Not logged in"}
+    print("all of it")
+""")
+
+LISTENER = """listener "tcp" {{
+  address = "127.0.0.1:{port}"
+  tls_cert_file = "{folder}/cert.pem"
+  tls_key_file = "{folder}/key.pem"
+}}
+"""
+
+
+@pytest.fixture
+def tls_server(folder):
+    """Plain HTTP for the operator, TLS for the client."""
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "2",
+                    "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", folder / "key.pem", "-out", folder / "cert.pem"],
+                   check=True, capture_output=True)
+    server = Server(folder / "server", config=LISTENER.format(folder=folder, port=(port := free_port())))
+    server.tls_port = port
+    yield server.ready()
+    server.close()
+
+
+def test_the_vendors_client(tls_server, folder):
+    house = House(tls_server.api)
+    house.user("client", READ | WRITE | ADMIN | ACTIVE)
+    other = house.user("other")
+    script = folder / "drive.py"
+    script.write_text(SCRIPT)
+    done = subprocess.run([clients.python(), script, f"127.0.0.1:{tls_server.tls_port}", folder / "cert.pem", APIKEY, "client", PASSPHRASE,
+                           totp(SECRET), str(other)], capture_output=True, text=True, check=False, env={"PATH": "/usr/bin"})
+    assert (done.returncode, done.stdout) == (0, "all of it\n"), done.stdout + done.stderr
