@@ -5,6 +5,8 @@
 
 /* Work that takes longer than this is for the pool: a loop serves nobody else meanwhile. */
 #define LOOP_NS UINT64_C(1000000)
+/* And more than this is too much for one call: others wait for a worker too.  10,000 items of any kind are less. */
+#define POOL_NS UINT64_C(60000000000)
 
 /* ---- what is asked for ---- */
 
@@ -419,9 +421,12 @@ static struct signing *found(const struct op *op, const struct signing_kind *kin
 	return s;
 }
 
-static enum status do_work(struct op *op, struct signing *s)
+static enum status do_work(struct op *op, struct signing *s, struct err *err)
 {
-	if (s->cost_ns > LOOP_NS) {
+	if (s->cost_ns > POOL_NS)
+		return err_set(err, ST_INVALID,
+		               "so many items would take longer than a minute: send them in parts");
+	if (s->for_pool || s->cost_ns > LOOP_NS) {
 		op->slow = &s->slow;
 		return ST_PENDING;
 	}
@@ -444,7 +449,7 @@ enum status signing_call(struct op *op, const struct key_place *p, const struct 
 		if (st == ST_OK)
 			st = kind->begin(op, p, k, a, s, err);
 		if (st == ST_OK)
-			st = do_work(op, s);
+			st = do_work(op, s, err);
 	}
 	if (st == ST_OK)
 		st = answer(op, a, s, err);

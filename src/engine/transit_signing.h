@@ -73,6 +73,7 @@ struct signing {
 	/* The version found last, as long as the items refer to it. */
 	const struct key_version *last;
 	uint64_t cost_ns; /* what the work will take, about; decides where it is done */
+	bool for_pool;    /* not on a loop, whatever it takes */
 	char text[96];    /* of an error that is not constant */
 	size_t n;
 	struct signing_item items[];
@@ -96,12 +97,9 @@ struct signing_kind {
 	const char *on_error;
 };
 
-/* More than any loop should do itself: for s->cost_ns. */
-#define SIGNING_SLOW UINT64_C(1000000000)
-
 /*
- * signing_call(op, p, k, kind, a, err): the whole call, and its status: ST_PENDING while the pool works.  What the pool made is not given out when its version must no longer
- * be used by then.  A batch is answered well, whatever became of its items; of a single one the error is the call's.  k NULL: a call without a key.
+ * signing_call(op, p, k, kind, a, err): the whole call, and its status: ST_PENDING while the pool works.  More than a worker should do for one call is refused (ST_INVALID).
+ * What the pool made is not given out when its version must no longer be used by then.  A batch is answered well, whatever became of its items; of a single one the error is the call's.  k NULL: a call without a key.
  */
 enum status signing_call(struct op *op, const struct key_place *p, const struct named_key *k,
                          const struct signing_kind *kind, struct signing_asks *a, struct err *err);

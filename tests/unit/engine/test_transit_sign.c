@@ -763,6 +763,21 @@ static void work_is_cut_short(void **state)
 	free(sigs);
 }
 
+/* 30,000 signatures of RSA-3072 are reckoned to take a minute. */
+static void too_much_for_one_call(void **state)
+{
+	struct booth *b = *state;
+	struct builder body = {.max = 0};
+
+	make_key(b, "k", "rsa-3072");
+	begin_batch(&body);
+	for (size_t i = 0; i < 30100; i++)
+		builder_str(&body, "{\"input\":\"\"},");
+	booth_refused(b, "send them in parts", "sign/k", "%s", end_batch(&body, ""));
+	assert_int_equal(b->slow, 0);
+	builder_free(&body);
+}
+
 static void a_long_batch_is_slow_work(void **state)
 {
 	struct booth *b = *state;
@@ -795,13 +810,14 @@ static void a_long_batch_is_slow_work(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    CASE(every_combination),       CASE(another_way_is_not_valid),
-	    CASE(what_is_refused),         CASE(what_rsa_refuses),
-	    CASE(versions_of_a_signature), CASE(a_version_that_must_not_be_used),
-	    CASE(a_signature_is_a_use),    CASE(keys_of_contexts),
-	    CASE(a_batch_is_its_items),    CASE(errors_of_items),
-	    CASE(a_batch_of_versions),     CASE(what_changes_meanwhile),
-	    CASE(work_is_cut_short),       CASE(a_long_batch_is_slow_work),
+	    CASE(every_combination),         CASE(another_way_is_not_valid),
+	    CASE(what_is_refused),           CASE(what_rsa_refuses),
+	    CASE(versions_of_a_signature),   CASE(a_version_that_must_not_be_used),
+	    CASE(a_signature_is_a_use),      CASE(keys_of_contexts),
+	    CASE(a_batch_is_its_items),      CASE(errors_of_items),
+	    CASE(a_batch_of_versions),       CASE(what_changes_meanwhile),
+	    CASE(work_is_cut_short),         CASE(too_much_for_one_call),
+	    CASE(a_long_batch_is_slow_work),
 	};
 
 	return cmocka_run_group_tests(tests, booth_process, NULL);
