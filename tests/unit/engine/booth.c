@@ -143,6 +143,7 @@ static void keep(struct booth *b, struct call *c, enum status st, unsigned slow)
 
 enum status booth_ask(struct booth *b, enum verb verb, const char *path, const char *body)
 {
+	const struct mount_facts facts = {.path = span_str("one/")};
 	struct call *c = calloc(1, sizeof *c + (body != NULL ? strlen(body) : 0) + 1);
 	unsigned slow = 0;
 	enum status st;
@@ -155,6 +156,7 @@ enum status booth_ask(struct booth *b, enum verb verb, const char *path, const c
 	answer_init(&c->answer);
 	c->op = (struct op){.req = &c->request,
 	                    .ans = &c->answer,
+	                    .mount = &facts,
 	                    .self = b->transit,
 	                    .random = &random_system,
 	                    .now_ns = atomic_load(&b->rig->clock.wall),
