@@ -1,6 +1,7 @@
 """Signatures, MACs, hashes, random bytes: what others say of them, batches against single calls, odd parameters, rights."""
 import base64
 import hashlib
+import hmac
 import itertools
 import json
 import subprocess
@@ -9,7 +10,7 @@ import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, utils
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key, load_pem_public_key
 from hypothesis import given, strategies as st
 from transit import Transit, b64, unb64
 
@@ -30,10 +31,10 @@ def keys(dev_server):
     """A mount with a key of each type, named as it."""
     transit = Transit(dev_server.api, "keys-of-all-types").mount()
     for kind in TYPES:
-        transit.create(kind, type=kind)
+        transit.create(kind, type=kind, exportable=True)
     transit.create("derived", type="ed25519", derived=True)
-    transit.create("sym")
-    transit.create("hmac", type="hmac", key_size=32)
+    transit.create("sym", exportable=True)
+    transit.create("hmac", type="hmac", key_size=100, exportable=True)
     return transit
 
 
@@ -193,6 +194,53 @@ def test_any_message(keys, message, changed, at):
     assert valid(keys, "ed25519", changed, text) == (changed == message)
     signature[at] ^= 1
     assert not valid(keys, "ed25519", message, "vault:v1:" + b64(bytes(signature)))
+
+
+# What we say of others' signatures
+
+
+def private_key(transit, name):
+    exported = transit.api.get(f"{transit.path}/export/signing-key/{name}/1").expect(200).data["keys"]["1"]
+    if name == "ed25519":
+        return ed25519.Ed25519PrivateKey.from_private_bytes(unb64(exported)[:32])
+    return load_pem_private_key(exported.encode(), None)
+
+
+@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("name", ["sha2-256", "sha2-512", "sha3-384"])
+def test_others_signatures(keys, kind, name):
+    key, algorithm, message = private_key(keys, kind), HASHES[name], b"signed elsewhere"
+
+    def said(signature, text=message, **more):
+        return valid(keys, kind, text, "vault:v1:" + b64(signature), hash_algorithm=name, **more)
+
+    if kind == "ed25519":
+        made = [(key.sign(message), {})]
+    elif kind in CURVES:
+        made = [(key.sign(message, ec.ECDSA(algorithm)), {})]
+    else:
+        made = [(key.sign(message, padding.PKCS1v15(), algorithm), {"signature_algorithm": "pkcs1v15"})]
+        made += [(key.sign(message, padding.PSS(padding.MGF1(algorithm), length), algorithm), more)
+                 for length in (0, 20, algorithm.digest_size) for more in ({}, {"salt_length": "auto"}, *([{"salt_length": length}] if length else []))]
+        assert not said(key.sign(message, padding.PSS(padding.MGF1(algorithm), 20), algorithm), salt_length="hash")
+    for signature, more in made:
+        assert said(signature, **more)
+        assert not said(signature, b"signed here", **more)
+        assert not said(signature[:-1] + bytes([signature[-1] ^ 1]), **more)
+
+
+# MACs
+
+
+@pytest.mark.parametrize("name", HASHES)
+@pytest.mark.parametrize("kind", ["sym", "hmac", "ecdsa-p256"])
+def test_others_make_the_same_macs(keys, kind, name):
+    key = unb64(keys.api.get(f"{keys.path}/export/hmac-key/{kind}/1").expect(200).data["keys"]["1"])
+    assert len(key) == (100 if kind == "hmac" else 32)
+    for message in MESSAGES:
+        want = hmac.digest(key, message, name.replace("sha2-", "sha").replace("sha3-", "sha3_"))
+        assert keys.ask(f"hmac/{kind}/{name}", input=message).expect(200).data == {"hmac": "vault:v1:" + b64(want)}
+        assert keys.ask(f"verify/{kind}", input=message, hmac="vault:v1:" + b64(want), hash_algorithm=name).expect(200).data == {"valid": True}
 
 
 # Hashes
