@@ -276,7 +276,7 @@ void gate_stream_abort(struct gate_call *call)
 	if (reader_begin(l->reader, &t, &err) == ST_OK)
 		world = world_core(txn_world(t));
 	answer_reset(&call->ans);
-	answer_fail(&call->ans, ST_UNAVAILABLE, "the client left before the end of its stream");
+	answer_fail(&call->ans, ST_UNAVAILABLE, "the connection ended before the stream did");
 	(void)audit_end(call, world,
 	                &err); /* nobody is left to be told; the device's failure is logged */
 	close_stream(call);

@@ -222,6 +222,7 @@ static enum h1_stream_turn cut(struct h1 *h)
 
 static enum h1_stream_turn wait_for_turn(struct h1 *h)
 {
+	conn_expire_in(h->conn, h1_config(h)->request_timeout_ms);
 	worker_again(h1_worker(h), h->conn);
 	return H1_STREAM_WAITS;
 }
@@ -229,8 +230,10 @@ static enum h1_stream_turn wait_for_turn(struct h1 *h)
 static enum h1_stream_turn wait_for_input(struct h1 *h)
 {
 	conn_want_read(h->conn);
+	if (conn_holds(h->conn))
+		return wait_for_turn(h);
 	conn_expire_in(h->conn, h1_config(h)->request_timeout_ms);
-	return conn_holds(h->conn) ? wait_for_turn(h) : H1_STREAM_WAITS;
+	return H1_STREAM_WAITS;
 }
 
 static enum h1_stream_turn wait_for_reader(struct h1 *h)

@@ -929,10 +929,10 @@ def test_who_leaves_is_in_the_audit(shouter):
             c.send(b"nonsense")
             assert c.closed()
         c.close()
-    left = "the client left before the end of its stream"
-    wait_for(lambda: sum(line.get("error") == left for line in lines_of(shouter.audit)) == 3)
+    cut = "the connection ended before the stream did"
+    wait_for(lambda: sum(line.get("error") == cut for line in lines_of(shouter.audit)) == 3)
     for line in lines_of(shouter.audit):
-        if line.get("error") == left:
+        if line.get("error") == cut:
             assert line["response"]["data"] == {"items": 2, "failed": 1, "bytes_in": 6, "bytes_out": 25}
     shouter.stop()
 
@@ -982,5 +982,5 @@ def test_stop_with_streams_open(shouter):
         shouter.process.send_signal(15)
         assert c.closed() and paused.closed()
         shouter.stop("BUSY")
-    left = "the client left before the end of its stream"
-    assert sum(line.get("error") == left for line in lines_of(shouter.audit)) == 2
+    cut = "the connection ended before the stream did"
+    assert sum(line.get("error") == cut for line in lines_of(shouter.audit)) == 2

@@ -465,7 +465,8 @@ static void a_long_item_ends_the_stream(void **state)
 	assert_int_equal(say(t, "\n"), STREAM_MORE);
 	assert_int_equal(say(t, longest), STREAM_MORE);
 	assert_int_equal(say(t, "x"), STREAM_OVER);
-	assert_non_null(strstr(heard(t), "{\"stream_error\":\"a line is longer than 40 bytes\"}\n"));
+	assert_non_null(
+	    strstr(heard(t), "{\"stream_error\":\"a line is longer than 40 bytes\"}\n"));
 	talk_free(&t);
 	t = talk_open(h, "t/shout-stream/a", h->root);
 	offer(t, "a\n");
@@ -591,8 +592,9 @@ static void another_mount_in_its_place_ends_streams(void **state)
 	assert_int_equal(house_ask(h, VERB_WRITE, "sys/mounts/t", h->root, "{\"type\":\"shout\"}"),
 	                 ST_OK);
 	assert_int_equal(say(t, "a\n"), STREAM_OVER);
-	assert_string_equal(heard(t), "{\"stream_error\":\"what is mounted here has changed since the "
-	                              "stream began\"}\n");
+	assert_string_equal(heard(t),
+	                    "{\"stream_error\":\"what is mounted here has changed since the "
+	                    "stream began\"}\n");
 	talk_free(&gone);
 	talk_free(&t);
 	close_house(&h);
@@ -916,14 +918,14 @@ static void an_abort_is_audited(void **state)
 	hang_up(t);
 	assert_int_equal(audited("\"type\":\"response\"",
 	                         "\"items\":2,\"failed\":1,\"bytes_in\":6,",
-	                         "\"error\":\"the client left before the end of its stream\""),
+	                         "\"error\":\"the connection ended before the stream did\""),
 	                 1);
 	talk_free(&t);
 	t = talk_open(h, "t/shout-stream/a", h->root);
 	seal(h);
 	hang_up(t);
 	assert_int_equal(audited("\"type\":\"response\"", "\"items\":0,",
-	                         "\"error\":\"the client left before the end of its stream\""),
+	                         "\"error\":\"the connection ended before the stream did\""),
 	                 1);
 	talk_free(&t);
 	close_house(&h);
@@ -953,8 +955,8 @@ static void an_end_that_cannot_be_audited_is_told(void **state)
 	hang_up(lost);
 	talk_refused(h, "t/shout-stream/a", h->root, ST_IO, NULL);
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
-	assert_string_equal(heard(t),
-	                    "A\n{\"stream_error\":\"the end of the stream could not be audited\"}\n");
+	assert_string_equal(
+	    heard(t), "A\n{\"stream_error\":\"the end of the stream could not be audited\"}\n");
 	talk_free(&t);
 	talk_free(&lost);
 	assert_int_equal(shout.begun, 2);
