@@ -143,10 +143,10 @@ static enum status claim_on_writer(struct crypt *c, struct uses *u, uint64_t n, 
 	return uses_reserve(u, &of, n, key_bound(c->head), err);
 }
 
-static enum status claim_latest(struct crypt *c, struct op *op, uint64_t n, struct err *err)
+/* Of c->to. */
+static enum status claim_uses(struct crypt *c, struct uses *u, uint64_t n, struct err *err)
 {
 	const struct uses_of of = key_uses_of(c->place, c->key, c->to->number);
-	struct uses *u = c->to->uses;
 	enum status st = uses_claim(u, n);
 
 	if (st == ST_NEEDS_WRITER && !view_can_write(c->place->view)) {
@@ -156,9 +156,25 @@ static enum status claim_latest(struct crypt *c, struct op *op, uint64_t n, stru
 	} else if (st == ST_NEEDS_WRITER) {
 		st = claim_on_writer(c, u, n, err);
 	}
-	if (st == ST_OK && uses_wanted(c->place->transit->uses, u))
+	return st;
+}
+
+static enum status claim_latest(struct crypt *c, struct op *op, uint64_t n, struct err *err)
+{
+	enum status st = claim_uses(c, c->to->uses, n, err);
+
+	if (st == ST_OK && uses_wanted(c->place->transit->uses, c->to->uses))
 		op->nudge = true;
 	return st;
+}
+
+enum status crypt_reserve(struct crypt *c, uint32_t version, struct err *err)
+{
+	const struct uses_of of = key_uses_of(c->place, c->key, version);
+	const struct key_version *v;
+	enum status st = key_get_version(c->place, c->key, version, &v, err);
+
+	return st == ST_OK ? uses_reserve_more(v->uses, &of, key_bound(c->head), err) : st;
 }
 
 enum status crypt_claim(struct crypt *c, struct op *op, uint64_t n, struct err *err)
@@ -166,6 +182,7 @@ enum status crypt_claim(struct crypt *c, struct op *op, uint64_t n, struct err *
 	struct item_error e;
 	enum status st;
 
+	c->lacking = 0;
 	if (n == 0)
 		return ST_OK;
 	if (find_version(c, c->head->latest, &c->to, &e) != ST_OK)
@@ -278,11 +295,11 @@ static enum status take_claim(struct crypt *c, struct item_error *e)
 		c->pinned[i].claims--;
 		return ST_OK;
 	}
-	st = uses_claim(c->to->uses, 1);
-	if (st == ST_NEEDS_WRITER && view_can_write(c->place->view))
-		st = claim_on_writer(c, c->to->uses, 1, &err);
+	st = c->to->number == c->used_up ? ST_LIMIT : claim_uses(c, c->to->uses, 1, &err);
 	if (st == ST_OK)
 		uses_decrypted(c->to->uses, 0, uses_day(c->place->now_ns));
+	if (st == ST_NEEDS_WRITER)
+		c->lacking = c->to->number;
 	if (st == ST_LIMIT)
 		return fail(
 		    e,

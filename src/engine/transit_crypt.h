@@ -56,6 +56,10 @@ struct crypt {
 	uint64_t claims;                   /* ... so many, and are not yet used */
 	struct crypt_pinned pinned[CRYPT_PINNED];
 	size_t n_pinned;
+	uint32_t
+	    lacking; /* after ST_NEEDS_WRITER: of which version uses are to be reserved; 0: of the latest */
+	uint32_t
+	    used_up; /* set by who knows: the writer found that this version may do no more; 0: none */
 	uint64_t decrypted; /* under `from`, not yet counted */
 	uint8_t nonces[CRYPT_NONCES];
 	size_t nonces_left;
@@ -77,6 +81,12 @@ MUST_USE enum status crypt_claim(struct crypt *c, struct op *op, uint64_t n, str
  */
 MUST_USE enum status crypt_claim_items(struct crypt *c, struct op *op,
                                        const struct crypt_item *items, size_t n, struct err *err);
+
+/*
+ * crypt_reserve(c, version, err): on the writer: a block of uses of an older version, for items that name it.  ST_LIMIT: it may do no more.  ST_NOT_FOUND: there is
+ * no such version any more.
+ */
+MUST_USE enum status crypt_reserve(struct crypt *c, uint32_t version, struct err *err);
 
 /*
  * crypt_encrypt(c, i, out, ret_version, ret_error): appends the ciphertext's text.  crypt_decrypt(c, i, out, ret_error): appends the plaintext's base64.

@@ -14,6 +14,11 @@
 
 static const struct json_limits line_limits = {.depth = 8, .values = 64, .string = LINE_MAX};
 
+/* What is known between two visits: a version that a line names and of which uses are to be reserved, or of which there are none left; 0: none. */
+struct stream_state {
+	uint32_t lacking, used_up;
+};
+
 /* ---- one line ---- */
 
 enum stream_work { STREAM_ENCRYPT, STREAM_DECRYPT, STREAM_REWRAP };
@@ -221,7 +226,8 @@ static enum status find_key(struct op *op, const struct key_place *p, const stru
 static enum status one_run(struct op *op, enum stream_work work, const struct key_place *p,
                            size_t lines, struct stream_visit *v, struct err *err)
 {
-	struct crypt c = {.key = NULL};
+	struct stream_state *state = op->stream_state;
+	struct crypt c = {.used_up = state->used_up};
 	const struct named_key *k;
 	enum status st = find_key(op, p, &k, err);
 
@@ -234,12 +240,15 @@ static enum status one_run(struct op *op, enum stream_work work, const struct ke
 		st = crypt_claim(&c, op, lines, err);
 	if (st == ST_OK)
 		st = run_lines(op, work, &c, lines, v, err);
+	if (st == ST_NEEDS_WRITER)
+		state->lacking = c.lacking;
 	crypt_end(&c);
 	return st;
 }
 
 static enum status chunk(struct op *op, enum stream_work work, struct stream_visit *v)
 {
+	struct stream_state *state = op->stream_state;
 	struct key_place p = key_place_of(op);
 	struct err err = {0};
 	size_t lines, before;
@@ -251,14 +260,29 @@ static enum status chunk(struct op *op, enum stream_work work, struct stream_vis
 		/* without a whole line, too long a part of one is still to be found out */
 		st = one_run(op, work, &p, lines > 0 ? lines : 1, v, &err);
 	} while (st == ST_OK && v->used > before && v->out->n < v->out_full);
+	if (st == ST_OK)
+		state->used_up = 0; /* at the next visit it may be allowed more */
 	if (st == ST_OK || st == ST_NEEDS_WRITER)
 		return op->ans->status = st;
 	return answer_fail(op->ans, st == ST_LIMIT ? ST_INVALID : st, "%s", err_text(&err, st));
 }
 
+/* Of the version that lines name.  That there is none left, or no such version any more, is for their answers to say. */
+static enum status reserve_lacking(struct crypt *c, struct stream_state *state, struct err *err)
+{
+	uint32_t version = state->lacking;
+	enum status st = crypt_reserve(c, version, err);
+
+	state->lacking = 0;
+	if (st == ST_LIMIT)
+		state->used_up = version;
+	return st == ST_LIMIT || st == ST_NOT_FOUND ? ST_OK : st;
+}
+
 /* On the writer: a block for the lines that follow. */
 static enum status reserve(struct op *op)
 {
+	struct stream_state *state = op->stream_state;
 	struct key_place p = key_place_of(op);
 	struct crypt c = {.key = NULL};
 	const struct named_key *k;
@@ -270,7 +294,8 @@ static enum status reserve(struct op *op)
 		crypt_begin(&c, &p, k, p.transit->config.prefix);
 		if (n > key_bound(&k->head))
 			n = key_bound(&k->head);
-		st = crypt_claim(&c, op, n, &err);
+		st = state->lacking != 0 ? reserve_lacking(&c, state, &err)
+		                         : crypt_claim(&c, op, n, &err);
 	}
 	crypt_end(&c);
 	return st == ST_OK ? (op->ans->status = st)
@@ -307,9 +332,17 @@ static enum status rewrap_chunk(struct op *op, struct stream_visit *v)
 
 #define NDJSON "application/x-ndjson"
 
-const struct stream_kind transit_encrypt_stream = {
-    .content_type = NDJSON, .item_max = LINE_MAX, .chunk = encrypt_chunk, .reserve = reserve};
-const struct stream_kind transit_decrypt_stream = {
-    .content_type = NDJSON, .item_max = LINE_MAX, .chunk = decrypt_chunk};
-const struct stream_kind transit_rewrap_stream = {
-    .content_type = NDJSON, .item_max = LINE_MAX, .chunk = rewrap_chunk, .reserve = reserve};
+const struct stream_kind transit_encrypt_stream = {.content_type = NDJSON,
+                                                   .state_n = sizeof(struct stream_state),
+                                                   .item_max = LINE_MAX,
+                                                   .chunk = encrypt_chunk,
+                                                   .reserve = reserve};
+const struct stream_kind transit_decrypt_stream = {.content_type = NDJSON,
+                                                   .state_n = sizeof(struct stream_state),
+                                                   .item_max = LINE_MAX,
+                                                   .chunk = decrypt_chunk};
+const struct stream_kind transit_rewrap_stream = {.content_type = NDJSON,
+                                                  .state_n = sizeof(struct stream_state),
+                                                  .item_max = LINE_MAX,
+                                                  .chunk = rewrap_chunk,
+                                                  .reserve = reserve};

@@ -62,6 +62,30 @@ def test_contexts_and_associated_data(transit):
     assert all("authentication failed" in line["error"] for line in swapped)
 
 
+def test_lines_that_name_a_version(transit):
+    """Older ones need uses of their own; one that is used up is an error in its place and does not hold up the others."""
+    transit.create("k", max_operations=400)
+    for _ in range(3):
+        transit.rotate("k")
+    wanted = [n % 5 for n in range(1500)]  # 0: the latest
+    lines = stream(transit, "encrypt-stream/k", [{"plaintext": "", "key_version": n} for n in wanted])
+    made = {}
+    for n, line in zip(wanted, lines):
+        if "error" in line:
+            assert n and "used up" in line["error"] and made[n] == 400
+        else:
+            version = line["key_version"]
+            assert version == n or (n == 0 and version >= 4)
+            made[version] = made.get(version, 0) + 1
+    assert {n: made[n] for n in (1, 2, 3)} == {1: 300, 2: 300, 3: 300} and sum(made.values()) + sum("error" in line for line in lines) == 1500
+    assert transit.counts("k") == {n: made.get(n, 0) for n in transit.versions("k")}
+    lines = stream(transit, "rewrap-stream/k", [{"ciphertext": transit.encrypt("k"), "key_version": 1}] * 150)
+    assert [line.get("key_version") for line in lines] == [1] * 100 + [None] * 50
+    assert all("used up" in line["error"] for line in lines[100:])
+    assert transit.counts("k")[1] == 400
+    assert stream(transit, "encrypt-stream/k", [{"plaintext": "", "key_version": n} for n in (1, 9, -1, 2)])[3]["key_version"] == 2
+
+
 def test_what_is_wrong_with_a_line_is_said_in_its_place(transit):
     transit.create("k")
     good = transit.encrypt("k", b"x")
