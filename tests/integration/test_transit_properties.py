@@ -6,10 +6,13 @@ import itertools
 import os
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from server import DevServer
-from transit import Transit, unb64, version_of
+from transit import Transit, b64, unb64, version_of
 
 FACTOR = int(os.environ.get("KEYTURN_EXAMPLES", "1"))
 _names = itertools.count()
@@ -143,13 +146,34 @@ class Model:
         self.begin()
 
 
+# Types whose ciphertexts others can make and open: the cipher and its key's bytes.
+OURS = {"aes128-gcm96": (AESGCM, 16), "aes256-gcm96": (AESGCM, 32), "chacha20-poly1305": (ChaCha20Poly1305, 32)}
+
+
 class Pair:
     """A key of the server and its model, side by side."""
 
     def __init__(self, transit, derived, kind):
-        self.transit, self.name, self.settings = transit, f"k{next(_names)}", {"derived": derived, "type": kind}
+        self.transit, self.name, self.settings = transit, f"k{next(_names)}", {"derived": derived, "type": kind, "exportable": True}
         self.transit.create(self.name, **self.settings)
-        self.model, self.texts = Model(derived), []
+        self.model, self.texts, self.kind = Model(derived), [], kind
+
+    def cipher(self, number, context):
+        """What encrypts under this version, of the exported key."""
+        cipher, n = OURS[self.kind]
+        found = self.transit.api.get(f"{self.transit.path}/export/encryption-key/{self.name}/{number}").expect(200)
+        key = unb64(found.data["keys"][str(number)])
+        return cipher(HKDF(hashes.SHA256(), n, None, context).derive(key) if self.model.derived else key)
+
+    def may_export(self, number):
+        return self.kind in OURS and not self.model.soft_deleted and self.model.versions[number].state == "usable"
+
+    def others(self, text, number, context, data):
+        """A ciphertext that somebody else made."""
+        if 1 <= number <= self.model.latest and number >= max(self.model.min_decryption, self.model.min_available) and self.may_export(number):
+            nonce = os.urandom(12)
+            self.texts.append(f"vault:v{number}:{b64(nonce + self.cipher(number, context).encrypt(nonce, text, data))}")
+            self.model.ciphers.append((number, text, context, data))
 
     def both(self, model, call, *good):
         """What the model says, or None when both refuse."""
@@ -174,6 +198,9 @@ class Pair:
 
     def keep(self, data_of, number, text, context, data):
         assert data_of["key_version"] == version_of(data_of["ciphertext"]) == number
+        if self.may_export(number) and number >= self.model.min_decryption:
+            raw = unb64(data_of["ciphertext"].split(":")[2])
+            assert self.cipher(number, context).decrypt(raw[:12], raw[12:], data) == text
         self.texts.append(data_of["ciphertext"])
         self.model.ciphers.append((number, text, context, data))
 
@@ -248,6 +275,7 @@ states = st.fixed_dictionaries({}, optional={"state": st.sampled_from(["disabled
 steps = st.one_of(
     st.tuples(st.just("encrypt"), texts, st.one_of(st.just(0), numbers), contexts, data),
     st.tuples(st.just("encrypt"), texts, st.just(0), contexts, data),
+    st.tuples(st.just("others"), texts, numbers, contexts, data),
     st.tuples(st.just("decrypt"), st.integers(0, 30), st.one_of(ours, ours, contexts), st.one_of(ours, ours, data)),
     st.tuples(st.just("rewrap"), st.integers(0, 30), st.one_of(st.just(0), numbers), st.one_of(ours, ours, contexts), st.one_of(ours, ours, data)),
     st.tuples(st.just("batch"), st.lists(st.integers(0, 30), min_size=1, max_size=8)),
@@ -262,7 +290,7 @@ steps = st.one_of(
 
 
 @examples(120)
-@given(st.booleans(), st.sampled_from(["aes256-gcm96", "xchacha20-poly1305", "xaes-256-gcm"]), st.lists(steps, min_size=5, max_size=40))
+@given(st.booleans(), st.sampled_from([*OURS, "xchacha20-poly1305", "xaes-256-gcm"]), st.lists(steps, min_size=5, max_size=40))
 def test_sequences(transit, derived, kind, sequence):
     pair = Pair(transit, derived, kind)
     for name, *arguments in sequence:
