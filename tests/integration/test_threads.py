@@ -94,6 +94,34 @@ class Load:
             while self.ask("DELETE", f"sys/mounts/{path}", 204).status != 204:
                 time.sleep(0.01)
 
+    def encrypt(self, me, n):
+        """Under a key that all use, by ones, batches and streams; what was answered decrypts."""
+        made = []
+        if n % 3 == 0:
+            answer = self.ask("POST", "transit/encrypt/shared", 200, body={"batch_input": [{"plaintext": "QQ==", "key_version": i % 2} for i in range(20)]})
+            made = answer.data["batch_results"] if answer.status == 200 else []
+        elif n % 3 == 1:
+            answer = self.ask("POST", "transit/encrypt/shared", 200, body={"plaintext": "QQ=="})
+            made = [answer.data] if answer.status == 200 else []
+        else:
+            lines = self.ask("POST", "transit/encrypt-stream/shared", 200, raw=b'{"plaintext":"QQ=="}\n' * 500, headers={"Content-Type": "application/x-ndjson"})
+            made = [json.loads(line) for line in lines.raw.splitlines()][:10] if lines.status == 200 else []
+        for result in made:
+            if "stream_error" not in result:
+                answer = self.ask("POST", "transit/decrypt/shared", 200, body={"ciphertext": result["ciphertext"]})
+                assert answer.status == 503 or answer.data["plaintext"] == "QQ=="
+        self.ask("GET", "transit/keys/shared/versions?limit=5", 200)
+
+    def keys(self, me, n):
+        """A key of its own comes and goes; the shared one rotates, and its settings change."""
+        key = f"transit/keys/{me}-{n % 3}"
+        self.ask("POST", key, 200, body={"auto_rotate_period": "1h"})
+        self.ask("POST", f"transit/encrypt/{me}-{n % 3}", 200, body={"plaintext": "QQ=="})
+        self.ask("POST", "transit/keys/shared/rotate", 200)
+        self.ask("POST", "transit/keys/shared/config", 200, body={"max_operations": 100000 + n})
+        self.ask("POST", f"{key}/config", 200, 400, body={"deletion_allowed": True})
+        self.ask("DELETE", key, 204, 400)
+
     def rotate(self, me, n):
         self.ask("POST", "sys/rotate", 204)
         self.ask("POST", "sys/rotate/config", 204, body={"max_operations": 1000000 + n, "interval": "48h" if n % 2 else ""})
@@ -160,7 +188,8 @@ CLIENTS = {
     **{f"writer-{i}": Load.write for i in range(3)},
     **{f"reader-{i}": Load.read for i in range(2)},
     **{f"tokens-{i}": Load.tokens for i in range(2)},
-    "policies": Load.policies, "mounts": Load.mounts, "rotate": Load.rotate, "seal": Load.seal, "reload": Load.reload,
+    **{f"encrypt-{i}": Load.encrypt for i in range(3)},
+    "keys": Load.keys, "policies": Load.policies, "mounts": Load.mounts, "rotate": Load.rotate, "seal": Load.seal, "reload": Load.reload,
     "leave": Load.leave, "by tls": Load.by_tls,
 }
 
@@ -170,6 +199,8 @@ def test_everything_at_once(new_server, folder):
                     "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", folder / "key.pem", "-out", folder / "cert.pem"], check=True, capture_output=True)
     tls_port = harness.free_port()
     server = new_server(config=CONFIG.format(folder=folder, port=tls_port)).ready()
+    server.api.post("sys/mounts/transit", {"type": "transit"}).expect(204)
+    server.api.post("transit/keys/shared").expect(200)
     load = Load(server, tls_port)
     load.run(CLIENTS)
     for path, n in load.stored.items():

@@ -25,9 +25,15 @@ static struct site {
 	char audit[64];
 } site;
 
+static enum status make_later(void *ctx, struct slow *work)
+{
+	(void)ctx;
+	return pool_later(site.h->pool, work);
+}
+
 static void begin(void)
 {
-	const struct transit_config config = {.prefix = "vault:v"};
+	const struct transit_config config = {.prefix = "vault:v", .make_later = make_later};
 	int fd;
 
 	(void)snprintf(site.audit, sizeof site.audit, "/tmp/keyturn-tick-XXXXXX");
@@ -319,6 +325,53 @@ static void the_commit_fails(void **state)
 	}
 }
 
+/* What takes long is made by the pool, one after another, while the writer goes on; a key of another type does not wait for it for ever. */
+static void keys_that_take_long(void **state)
+{
+	static const char *const names[] = {"rsa-a", "rsa-b", "ec", "sym"};
+	unsigned done = 0, tries = 0;
+
+	(void)state;
+	begin();
+	make(names[0], "{\"type\":\"rsa-2048\",\"auto_rotate_period\":\"1h\"}");
+	make(names[1], "{\"type\":\"rsa-2048\",\"auto_rotate_period\":\"1h\"}");
+	make(names[2], "{\"type\":\"ecdsa-p521\",\"auto_rotate_period\":\"1h\"}");
+	make(names[3], "{\"auto_rotate_period\":\"1h\"}");
+	house_later(site.h, HOUR);
+	while (done < 4) {
+		assert_true(tries++ < 3000);
+		(void)usleep(20000);
+		house_later(site.h, 2);
+		done = 0;
+		for (size_t i = 0; i < 4; i++)
+			done += latest(names[i]) == 2;
+	}
+	for (size_t i = 0; i < 4; i++)
+		assert_int_equal(told(names[i], "auto_rotate_period"), 1);
+	end();
+}
+
+/* In the very moment in which the pool is at it. */
+static void sealed_while_one_is_made(void **state)
+{
+	unsigned tries = 0;
+
+	(void)state;
+	begin();
+	make("k", "{\"type\":\"rsa-2048\",\"auto_rotate_period\":\"1h\"}");
+	for (unsigned i = 0; i < 5; i++) {
+		house_later(site.h, HOUR);
+		must(VERB_WRITE, "sys/seal", "{}");
+		reopen();
+	}
+	while (latest("k") == 1) {
+		assert_true(tries++ < 3000);
+		(void)usleep(20000);
+		house_later(site.h, 2);
+	}
+	end();
+}
+
 /* ---- what is in the storage ---- */
 
 static char prefix[160];
@@ -471,11 +524,18 @@ static void a_damaged_key(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(rotated_when_due),      cmocka_unit_test(due_by_the_age_of_the_latest),
-	    cmocka_unit_test(a_period_that_changes), cmocka_unit_test(not_while_soft_deleted),
-	    cmocka_unit_test(not_when_deleted),      cmocka_unit_test(the_clock_jumps),
-	    cmocka_unit_test(many_at_once),          cmocka_unit_test(due_while_sealed),
-	    cmocka_unit_test(the_commit_fails),      cmocka_unit_test(planted_names),
+	    cmocka_unit_test(rotated_when_due),
+	    cmocka_unit_test(due_by_the_age_of_the_latest),
+	    cmocka_unit_test(a_period_that_changes),
+	    cmocka_unit_test(not_while_soft_deleted),
+	    cmocka_unit_test(not_when_deleted),
+	    cmocka_unit_test(the_clock_jumps),
+	    cmocka_unit_test(many_at_once),
+	    cmocka_unit_test(due_while_sealed),
+	    cmocka_unit_test(the_commit_fails),
+	    cmocka_unit_test(keys_that_take_long),
+	    cmocka_unit_test(sealed_while_one_is_made),
+	    cmocka_unit_test(planted_names),
 	    cmocka_unit_test(a_damaged_key),
 	};
 
