@@ -311,6 +311,33 @@ def test_other_calls_go_on_meanwhile(keys):
         assert all(valid(keys, "rsa-3072", b"x", r["signature"]) for b in batches for r in b.result()[::50])
 
 
+def test_sealing_ends_slow_work(server):
+    """A store that is sealed while workers sign waits for no batch; each call is answered, and what was signed is valid."""
+    import concurrent.futures
+    transit = Transit(server.api).mount()
+    transit.create("k", type="rsa-3072")
+    items = [{"input": b64(bytes([i]))} for i in range(100)]
+    made = []
+
+    def caller(_):
+        for _ in range(4):
+            answer = server.api.post("transit/sign/k", {"batch_input": items}).expect(200, 503)
+            if answer.status == 200:
+                made.append([r["signature"] for r in answer.data["batch_results"]])
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        calls = [pool.submit(caller, i) for i in range(4)]
+        while not all(c.done() for c in calls):
+            server.seal()
+            server.unseal()
+        for call in calls:
+            call.result()
+    made.append([r["signature"] for r in server.api.post("transit/sign/k", {"batch_input": items}).expect(200).data["batch_results"]])
+    for signatures in made:
+        verdicts = transit.batch("verify", "k", [{**item, "signature": s} for item, s in zip(items, signatures)])
+        assert all(v["valid"] for v in verdicts)
+
+
 # Rotation
 
 
