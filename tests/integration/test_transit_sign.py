@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import itertools
 import json
+import os
 import subprocess
 
 import pytest
@@ -11,7 +12,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, utils
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key, load_pem_public_key
-from hypothesis import given, strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from transit import Transit, b64, unb64
 
 HASHES = {
@@ -24,6 +25,10 @@ TYPES = ["ed25519", *CURVES, *RSA]
 MESSAGES = [b"", b"a", b"hello world", bytes(range(256)) * 41]
 
 _mounts = itertools.count()
+
+# The same examples each time; KEYTURN_EXAMPLES=20 tries twenty times as many, other ones each time.
+FACTOR = int(os.environ.get("KEYTURN_EXAMPLES", "1"))
+examples = settings(max_examples=100 * FACTOR, derandomize=FACTOR == 1, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(scope="module")
@@ -185,6 +190,7 @@ def test_a_json_web_token(keys):
     public_key(keys, "ecdsa-p256").verify(pair, text.encode(), ec.ECDSA(hashes.SHA256()))
 
 
+@examples
 @given(message=st.binary(max_size=2000), changed=st.binary(max_size=2000), at=st.integers(0, 63))
 def test_any_message(keys, message, changed, at):
     text = sign(keys, "ed25519", message)
@@ -376,6 +382,7 @@ def test_every_pair_of_odd_parameters(keys, call):
             assert answer.status == 200 or answer.errors, (body, answer)
 
 
+@examples
 @given(body=st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=20), lambda x: st.lists(x, max_size=4)
                          | st.dictionaries(st.sampled_from(MEMBERS + ["reference"]), x, max_size=4)), call=st.sampled_from(CALLS))
 def test_any_batch(keys, body, call):
