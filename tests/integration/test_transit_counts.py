@@ -45,7 +45,7 @@ def test_versions_of_a_new_key(transit):
     version = data["versions"]["1"]
     made = datetime.fromisoformat(version.pop("creation_time")[:26].rstrip("Z") + "+00:00")
     assert abs((made - before).total_seconds()) < 60
-    assert version == {"state": "active", "encryptions": 0, "decryptions": 0, "last_used": None, "destroy_time": None, "rewrap_only": False}
+    assert version == {"state": "active", "encryptions": 0, "decryptions": 0, "last_used": None, "destroy_time": None, "rewrap_only": False, "earlier_uses_known": True}
     assert transit.api.list(f"{transit.path}/keys/k/versions").expect(200).data["keys"] == ["1"]
     transit.api.get(f"{transit.path}/keys/none/versions").expect(404)
 
