@@ -54,6 +54,10 @@ class Client:
             self._local.connection = connection
         return connection
 
+    def drop(self):
+        """The next request of this thread goes over a new connection."""
+        self._connection().close()
+
     def request(self, method, path, body=None, token="", headers=None, raw=None):
         """token: "" means the client's own, None means none.  raw: the body's bytes as they are."""
         url = path if path.startswith("/") else "/v1/" + path
