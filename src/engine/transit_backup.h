@@ -32,22 +32,23 @@ struct backup {
 };
 
 /*
- * backup_read(b, text, random, err): text: as backup gave it.  Every key is checked.  Takes as long as there are keys: on the pool.  ST_INVALID with a text: the caller's mistake;
- * ST_LIMIT with a text: too many versions; ST_NOMEM.  b is then as if zeroed.
+ * On the pool, since it takes as long as there are keys; `since` (NULL: none): end when the store closes, with ST_UNAVAILABLE.
+ *
+ * backup_read(b, text, random, since, err): text: as backup gave it.  Every key is checked.  ST_INVALID with a text: the caller's mistake; ST_LIMIT with a text: too
+ * many versions; ST_NOMEM.  b is then as if zeroed.  backup_read_json: the same from the JSON text, in locked memory, which is modified.
  */
+struct slow_since;
 MUST_USE enum status backup_read(struct backup *b, struct span text, const struct random *random,
-                                 struct err *err);
-/* backup_read_json(b, json, n, random, err): the same from the JSON text, in locked memory, which is modified. */
+                                 const struct slow_since *since, struct err *err);
 MUST_USE enum status backup_read_json(struct backup *b, uint8_t *json, size_t n,
-                                      const struct random *random, struct err *err);
+                                      const struct random *random, const struct slow_since *since,
+                                      struct err *err);
 void backup_free(struct backup *b);
 
-/*
- * backup_write(p, k, out, err): the text, appended to out; on the thread of p.  ST_INVALID with a text: there are too many versions, or it would be longer than
- * BACKUP_TEXT_MAX.  ST_NOMEM, ST_CORRUPT, ST_IO.
- */
-MUST_USE enum status backup_write(const struct key_place *p, const struct named_key *k,
-                                  struct builder *out, struct err *err);
+/* backup_write(b, out, since, err): the text, appended to out; all versions `counted`.  ST_INVALID with a text: it would be longer than BACKUP_TEXT_MAX.  ST_NOMEM,
+ * ST_CORRUPT. */
+MUST_USE enum status backup_write(const struct backup *b, struct builder *out,
+                                  const struct slow_since *since, struct err *err);
 
 /* States of versions, as "keyturn" members call them. */
 const char *backup_state_name(enum version_state s);

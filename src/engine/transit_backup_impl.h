@@ -13,6 +13,7 @@ struct reading {
 	const struct key_type_info *info;
 	int64_t convergent; /* convergent_version of the policy */
 	uint32_t number;    /* of the version that is being read; 0: none, for texts of errors */
+	const struct slow_since *since;
 	struct err *err;
 };
 

@@ -304,6 +304,8 @@ enum status backup_read_version(struct reading *r, const struct json_value *key,
 	struct span reference = {0};
 	enum status st;
 
+	if (slow_is_over(r->since))
+		return err_set(r->err, ST_UNAVAILABLE, "the store was closed");
 	if (key == NULL || key->type != JSON_OBJECT)
 		return err_set(r->err, ST_INVALID, "the backup lacks version %u", r->number);
 	st = read_ours(r, key, ret);

@@ -350,10 +350,10 @@ static enum status read_root(struct reading *r, const struct json_value *root,
 }
 
 enum status backup_read_json(struct backup *b, uint8_t *json, size_t n, const struct random *random,
-                             struct err *err)
+                             const struct slow_since *since, struct err *err)
 {
 	struct err own = {0};
-	struct reading r = {.b = b, .err = err != NULL ? err : &own};
+	struct reading r = {.b = b, .since = since, .err = err != NULL ? err : &own};
 	struct json doc;
 	enum status st;
 
@@ -382,7 +382,7 @@ static struct span without_line_ends(struct span text, uint8_t *out)
 }
 
 enum status backup_read(struct backup *b, struct span text, const struct random *random,
-                        struct err *err)
+                        const struct slow_since *since, struct err *err)
 {
 	uint8_t *flat, *json;
 	size_t cap, n;
@@ -403,7 +403,7 @@ enum status backup_read(struct backup *b, struct span text, const struct random 
 	if (st == ST_INVALID)
 		st = err_set(err, st, "the backup is not base64");
 	if (st == ST_OK)
-		st = backup_read_json(b, json, n, random, err);
+		st = backup_read_json(b, json, n, random, since, err);
 	secret_release(json);
 	return st;
 }

@@ -19,6 +19,7 @@ struct wrapping_item {
 
 struct wrapping {
 	struct slow slow; /* first */
+	struct slow_since since;
 	const struct key_version *to;
 	enum digest_alg hash;
 	struct key_id source;
@@ -39,7 +40,9 @@ static void wrapping_run(struct slow *work)
 		struct wrapping_item *item = &w->items[i];
 
 		w->status =
-		    wrap_key(w->to->pkey, w->hash, secret_span(item->bytes), &item->wrapped);
+		    slow_is_over(&w->since)
+		        ? ST_UNAVAILABLE
+		        : wrap_key(w->to->pkey, w->hash, secret_span(item->bytes), &item->wrapped);
 		secret_free(&item->bytes);
 	}
 }
@@ -116,6 +119,7 @@ static enum status begin(struct op *op, const struct key_place *p, const struct 
 		return err_set(err, ST_NOMEM, "no memory to export a key");
 	*w = *what;
 	w->slow = (struct slow){.run = wrapping_run, .free = wrapping_free};
+	w->since = slow_since(p->transit);
 	key_version_ref(w->to);
 	if (r->from <= r->to) {
 		w->items = calloc(r->to - r->from + 1, sizeof *w->items);
@@ -192,10 +196,7 @@ static enum status answer(struct op *op, const struct named_key *source, const s
 	json_end_object(&j);
 	st = builder_status(&text);
 	builder_free(&text);
-	if (st != ST_OK)
-		return err_set(err, st, "no memory to export a key");
-	op->ans->shape = ANSWER_DATA;
-	return ST_OK;
+	return st == ST_OK ? answer_data(op, err) : err_set(err, st, "no memory to export a key");
 }
 
 /* What was wrapped is what is asked for, as it is now. */

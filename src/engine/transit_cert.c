@@ -61,7 +61,6 @@ static void begin_answer(struct json_writer *w, struct op *op, const struct subj
 	json_begin_object(w);
 	json_put_string(w, "name", s->k->name);
 	json_put_cstr(w, "type", s->info->name);
-	op->ans->shape = ANSWER_DATA;
 }
 
 /* ---- requests ---- */
@@ -142,10 +141,11 @@ static enum status make_request(struct op *op, const struct key_place *p, struct
 	if (r->status != ST_OK)
 		return err_set(err, r->status, "could not create the csr: %s",
 		               err_text(&r->err, r->status));
+	uses_decrypted(v->uses, 0, uses_day(p->now_ns));
 	begin_answer(&w, op, &s);
 	json_put_string(&w, "csr", builder_span(&r->made));
 	json_end_object(&w);
-	return ST_OK;
+	return answer_data(op, err);
 }
 
 enum status transit_csr_op(struct op *op)
@@ -215,7 +215,7 @@ static enum status set_certificate(struct op *op, const struct key_place *p, str
 	begin_answer(&w, op, &s);
 	json_put_string(&w, "certificate_chain", pem);
 	json_end_object(&w);
-	return ST_OK;
+	return answer_data(op, err);
 }
 
 enum status transit_set_certificate_op(struct op *op)

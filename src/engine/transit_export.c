@@ -127,6 +127,14 @@ const char *version_unusable(enum version_state s)
 	return s == VERSION_DESTROYED ? "this version of the key was destroyed" : NULL;
 }
 
+enum status answer_data(struct op *op, struct err *err)
+{
+	if (builder_status(&op->ans->data) != ST_OK)
+		return err_set(err, ST_NOMEM, "no memory for the answer");
+	op->ans->shape = ANSWER_DATA;
+	return ST_OK;
+}
+
 /* ---- one version ---- */
 
 static enum status bad_format(struct exporting *x, const char *supported)
@@ -362,8 +370,7 @@ static enum status export_versions(struct op *op, struct exporting *x)
 	json_put_cstr(&x->w, "type", x->info->name);
 	json_end_object(&x->w);
 	version_range_warn(op, &x->k->head, &range);
-	op->ans->shape = ANSWER_DATA;
-	return ST_OK;
+	return answer_data(op, x->err);
 }
 
 enum status transit_export_op(struct op *op)

@@ -118,6 +118,13 @@ MUST_USE enum status key_chain_text(struct span chain, struct builder *out);
  */
 MUST_USE enum status make_slowly(struct op *op, enum key_type type, struct key_material *ret,
                                  struct err *err);
+/* slow_since(t), slow_is_over(s): for work on the pool that takes long: whether the store has closed since, so that nobody needs it any more; s NULL: never. */
+struct slow_since {
+	const struct transit *transit;
+	uint64_t drops;
+};
+struct slow_since slow_since(const struct transit *t);
+bool slow_is_over(const struct slow_since *s);
 struct transit_stock;
 MUST_USE enum status stock_new(const struct transit_config *config, struct transit_stock **ret);
 void stock_free(struct transit_stock **s);
@@ -138,6 +145,8 @@ MUST_USE enum status version_range(struct op *op, struct span text, const struct
                                    struct version_range *ret, struct err *err);
 void version_range_warn(struct op *op, const struct key_head *h, const struct version_range *r);
 const char *version_unusable(enum version_state s);
+/* answer_data(op, err): op->ans->data is the answer, if there was memory for all of it; else ST_NOMEM. */
+MUST_USE enum status answer_data(struct op *op, struct err *err);
 
 /* transit_crypt.c: key_ed25519(seed, ret): of KEY_SEED_LEN bytes.  key_derive_ed25519(v, context, ret, err): the key of a context. */
 MUST_USE enum status key_ed25519(struct span seed, struct pkey **ret);

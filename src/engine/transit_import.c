@@ -68,12 +68,16 @@ static enum status importing_fill(struct importing *i, struct op *op, struct spa
 	struct item_error e;
 	enum status st = wrapping_hash(op->req, "hash_function", &i->hash, err);
 
-	if (st == ST_OK && text_unbase64(text, &i->blob, &e) != ST_OK)
-		st = err_set(err, ST_INVALID, "the ciphertext is not base64");
-	if (st == ST_OK && i->blob.n <= WRAPPED_KEY_LEN)
-		st = err_set(err, ST_INVALID, "provided ciphertext is too short");
 	if (st != ST_OK)
 		return st;
+	st = text_unbase64(text, &i->blob, &e);
+	if (st == ST_NOMEM)
+		return err_set(err, st, "no memory to import a key");
+	if (st != ST_OK)
+		return err_set(err, ST_INVALID, "the ciphertext is %s",
+		               st == ST_LIMIT ? "too long" : "not base64");
+	if (i->blob.n <= WRAPPED_KEY_LEN)
+		return err_set(err, ST_INVALID, "provided ciphertext is too short");
 	st = wrapping_read(&op->view, &w, err);
 	if (st == ST_NOT_FOUND)
 		return err_set(

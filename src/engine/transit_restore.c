@@ -12,7 +12,8 @@
 
 struct restoring {
 	struct slow slow; /* first */
-	uint8_t *text;    /* locked */
+	struct slow_since since;
+	uint8_t *text; /* locked */
 	size_t n;
 	struct backup backup;
 	enum status status;
@@ -23,7 +24,8 @@ static void restoring_run(struct slow *work)
 {
 	struct restoring *r = (struct restoring *)(void *)work;
 
-	r->status = backup_read(&r->backup, span_of(r->text, r->n), &random_system, &r->err);
+	r->status =
+	    backup_read(&r->backup, span_of(r->text, r->n), &random_system, &r->since, &r->err);
 	secret_release(r->text);
 	r->text = NULL;
 }
@@ -54,6 +56,7 @@ static enum status read_slowly(struct op *op, struct span text, const struct bac
 	if (r == NULL)
 		return err_set(err, ST_NOMEM, "no memory to restore a key");
 	r->slow = (struct slow){.run = restoring_run, .free = restoring_free};
+	r->since = slow_since(op->self);
 	r->text = secret_alloc(text.n);
 	if (r->text == NULL) {
 		free(r);

@@ -6,6 +6,18 @@
 #include "crypto/pkey_crypt.h"
 #include "engine/transit_impl.h"
 
+struct slow_since slow_since(const struct transit *t)
+{
+	return (struct slow_since){
+	    .transit = t, .drops = atomic_load_explicit(&t->drops, memory_order_relaxed)};
+}
+
+bool slow_is_over(const struct slow_since *s)
+{
+	return s != NULL &&
+	       atomic_load_explicit(&s->transit->drops, memory_order_relaxed) != s->drops;
+}
+
 /* ---- a key that a request waits for ---- */
 
 struct making {

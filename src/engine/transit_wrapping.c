@@ -79,10 +79,12 @@ static enum status answer(struct op *op, struct span public_key, struct err *err
 		json_begin_object(&w);
 		json_put_string(&w, "public_key", builder_span(&text));
 		json_end_object(&w);
-		op->ans->shape = ANSWER_DATA;
 	}
 	builder_free(&text);
-	return st == ST_OK ? st : err_set(err, st, "the wrapping key of the mount cannot be read");
+	if (st == ST_OK || st == ST_NOMEM)
+		return st == ST_OK ? answer_data(op, err)
+		                   : err_set(err, st, "no memory for the answer");
+	return err_set(err, st, "the wrapping key of the mount cannot be read");
 }
 
 static enum status show(struct op *op, struct err *err)

@@ -3,7 +3,8 @@
  *
  * Input: a byte, then (even) the JSON text, or (odd) the base64 text around it.
  *   - it is ST_OK, or ST_INVALID or ST_LIMIT with a text, and then nothing is left of it;
- *   - what is taken keeps the promises of the records: the head and every version can be stored and read again, and every usable version has a key.
+ *   - what is taken keeps the promises of the records: the head and every version can be stored and read again, and every usable version has a key;
+ *   - written as a backup and read again it is the same.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,39 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	(void)argv;
 	fuzz_process();
 	return 0;
+}
+
+/* The records that the backup gives. */
+static void add_records(const struct backup *b, struct builder *out)
+{
+	key_head_encode(&b->head, out);
+	builder_lv(out, b->name);
+	for (size_t i = 0; i < b->n; i++) {
+		key_version_encode(&b->versions[i].data, out);
+		builder_u64(out, b->versions[i].counts.encryptions);
+		builder_u64(out, b->versions[i].counts.decryptions);
+		builder_u32(out, b->versions[i].counts.last_day);
+	}
+}
+
+static void check_written(struct backup *b)
+{
+	struct builder text = {.max = 0}, before = {.max = 0}, after = {.max = 0};
+	struct backup again = {.n = 0};
+	struct err err = {0};
+
+	for (size_t i = 0; i < b->n; i++)
+		b->versions[i].counted = true;
+	MUST(backup_write(b, &text, NULL, &err) == ST_OK);
+	MUST(backup_read(&again, builder_span(&text), &random_system, NULL, &err) == ST_OK);
+	MUST(again.n == b->n && again.first == b->first);
+	add_records(b, &before);
+	add_records(&again, &after);
+	MUST(span_eq(builder_span(&before), builder_span(&after)));
+	backup_free(&again);
+	builder_free(&text);
+	builder_free(&before);
+	builder_free(&after);
 }
 
 static void check_head(const struct backup *b)
@@ -74,8 +108,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	MUST(copy != NULL);
 	if (text.n > 0)
 		memcpy(copy, text.p, text.n);
-	st = whole ? backup_read(&b, span_of(copy, text.n), &random_system, &err)
-	           : backup_read_json(&b, copy, text.n, &random_system, &err);
+	st = whole ? backup_read(&b, span_of(copy, text.n), &random_system, NULL, &err)
+	           : backup_read_json(&b, copy, text.n, &random_system, NULL, &err);
 	secret_release(copy);
 	if (st == ST_OK) {
 		check_head(&b);
@@ -83,6 +117,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 			check_version(&b, &b.versions[i]);
 		MUST(b.versions[b.n - 1].data.state == VERSION_USABLE);
 		MUST(b.versions[b.n - 1].data.mac_key.n > 0);
+		check_written(&b);
 	} else {
 		MUST((st == ST_INVALID || st == ST_LIMIT) && err.text[0] != 0);
 		MUST(b.n == 0 && b.versions == NULL && b.room.first == NULL);

@@ -4,6 +4,7 @@ import copy
 import json
 import random
 import threading
+import time
 from datetime import datetime
 
 import moving
@@ -520,6 +521,21 @@ def test_restored_key_rotates_on_the_count(mount, name):
         assert {item["key_version"] for item in data["batch_results"]} == {version}
         versions = mount.get(f"mv/keys/{of}/versions").expect(200).data["versions"]
         assert versions["1"]["earlier_uses_known"] is known
+
+
+def test_restored_key_that_is_due(mount, name):
+    """It rotates by itself; one that was imported, and may not be rotated, never does, and stops nobody else."""
+    backup = good_backup(mount, name)
+    for member, value in (("auto_rotate_period", 3600 * 10 ** 9), ("keys", {n: {**key, "time": "2020-01-01T00:00:00Z"} for n, key in backup["policy"]["keys"].items()})):
+        backup = changed(backup, ("policy", member), value)
+    mount.post(f"mv/restore/{name}-a", {"backup": write_backup(changed(backup, ("policy", "Imported"), True))}).expect(204)
+    mount.post(f"mv/restore/{name}-b", {"backup": write_backup(backup)}).expect(204)
+    deadline = time.monotonic() + 60
+    while mount.get(f"mv/keys/{name}-b").expect(200).data["latest_version"] != 3:
+        assert time.monotonic() < deadline, "it does not rotate"
+        time.sleep(0.01)
+    shown = mount.get(f"mv/keys/{name}-a").expect(200).data
+    assert shown["latest_version"] == 2 and "next_rotation" not in shown
 
 
 def test_restore_names_and_force(mount, name):
