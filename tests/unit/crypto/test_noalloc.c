@@ -13,6 +13,7 @@
 #include "crypto/aead.h"
 #include "crypto/digest.h"
 #include "crypto/kdf.h"
+#include "crypto/ofb.h"
 #include "crypto/random.h"
 #include "crypto/secret.h"
 
@@ -82,6 +83,29 @@ static void sealing_and_opening(void **state)
 	}
 }
 
+static void streams(void **state)
+{
+	static const size_t key_lens[] = {16, 32};
+	uint8_t iv[OFB_IV_LEN], text[100] = {0}, raw[32] = {1};
+
+	(void)state;
+	for (size_t n = 0; n < 2; n++) {
+		struct ofb_key *k = NULL;
+		unsigned before;
+
+		assert_int_equal(ofb_key_new(span_of(raw, key_lens[n]), &k), ST_OK);
+		random_fill(&random_system, iv, sizeof iv); /* this thread's generator */
+		assert_int_equal(ofb_crypt(k, iv, span_of(text, sizeof text), text), ST_OK);
+		before = allocated;
+		for (unsigned i = 0; i < 100; i++) {
+			random_fill(&random_system, iv, sizeof iv);
+			assert_int_equal(ofb_crypt(k, iv, span_of(text, i), text), ST_OK);
+		}
+		assert_int_equal(allocated, before);
+		ofb_key_free(&k);
+	}
+}
+
 /* With libipsec-mb, keys too. */
 static void placing_keys(void **state)
 {
@@ -135,6 +159,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(an_allocation_is_seen),
 	    cmocka_unit_test(sealing_and_opening),
+	    cmocka_unit_test(streams),
 	    cmocka_unit_test(placing_keys),
 	    cmocka_unit_test(hashing),
 	};
