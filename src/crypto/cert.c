@@ -1,16 +1,18 @@
 /*
- * Requests and certificates are OpenSSL's structures, read from DER as a whole: what follows one is an error.  What can go wrong with what comes from outside: it is no
- * PEM, no request or certificate, too many; the key is another; an authority stands where none should, or the other way round.
+ * What can go wrong with what comes from outside: it is no PEM, no request or certificate, too many, something follows; the key is another; an authority
+ * stands where none should, or the other way round.  OpenSSL reads requests and certificates and says whether they are such; requests are written here,
+ * since OpenSSL 3.0 frees what it must not when memory runs out while it signs one.
  */
 #include "crypto/cert.h"
 
-#include <openssl/err.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 #include <string.h>
 
+#include "crypto/der.h"
 #include "crypto/pem.h"
 #include "crypto/pkey_impl.h"
+#include "crypto/pkey_sign.h"
 #include "crypto/pkey_text.h"
 
 static const char request_label[] = "CERTIFICATE REQUEST", old_label[] = "NEW CERTIFICATE REQUEST",
@@ -31,101 +33,203 @@ static enum status pem_add(const char *label, struct span der, struct builder *r
 /* ------------------------------------------------------------ requests */
 
 /* One block, under today's label or the one of old. */
-static enum status template_der(struct span pem, struct builder *ret)
+static enum status template_read(struct span pem, struct builder *ret)
 {
 	struct cursor c = cursor_of(pem);
 	enum status s = pem_next(&c, request_label, ret);
 
-	if (s != ST_INVALID)
-		return s;
-	c = cursor_of(pem);
-	builder_reset(ret);
-	return pem_next(&c, old_label, ret);
-}
-
-static enum status template_parse(struct span der, X509_REQ **ret)
-{
-	const uint8_t *p = der.p;
-	X509_REQ *r = d2i_X509_REQ(NULL, &p, (long)der.n);
-
-	if (r == NULL)
-		return pkey_failed(ST_INVALID);
-	if (p != der.p + der.n) {
-		X509_REQ_free(r);
-		return ST_INVALID;
+	if (s == ST_INVALID) {
+		c = cursor_of(pem);
+		builder_reset(ret);
+		s = pem_next(&c, old_label, ret);
 	}
-	*ret = r;
-	return ST_OK;
-}
-
-static enum status template_read(struct span pem, X509_REQ **ret)
-{
-	struct builder der = {0};
-	enum status s;
-
-	if (pem.n == 0) {
-		*ret = X509_REQ_new();
-		return *ret != NULL ? ST_OK : pkey_failed(ST_NOMEM);
-	}
-	s = template_der(pem, &der);
-	if (s == ST_OK)
-		s = template_parse(builder_span(&der), ret);
-	builder_free(&der);
 	return s == ST_NOT_FOUND ? ST_INVALID : s;
 }
 
-static const EVP_MD *request_md(enum pkey_alg alg)
+/* OpenSSL's opinion on all of it, names and attributes included. */
+static enum status template_check(struct span der)
 {
-	if (alg == PKEY_ED25519)
-		return NULL;
-	if (alg == PKEY_P384)
-		return EVP_sha384();
-	return alg == PKEY_P521 ? EVP_sha512() : EVP_sha256();
+	const uint8_t *p = der.p;
+	enum status s = ST_OK;
+	X509_REQ *r;
+
+	(void)secret_starved(); /* what was before is not this call's */
+	r = d2i_X509_REQ(NULL, &p, (long)der.n);
+	if (r == NULL)
+		s = pkey_failed(ST_INVALID);
+	X509_REQ_free(r);
+	return s == ST_OK && p != der.p + der.n ? ST_INVALID : s;
 }
 
-static enum status request_sign(const struct pkey *k, X509_REQ *r)
-{
-	EVP_PKEY *evp;
-	enum status s = pkey_evp(k, &evp);
+/* What is kept of a template, as DER; both may be empty. */
+struct kept {
+	struct span subject, attributes;
+};
 
-	if (s != ST_OK)
-		return s;
-	if (X509_REQ_set_version(r, 0) != 1 || X509_REQ_set_pubkey(r, evp) != 1 ||
-	    X509_REQ_sign(r, evp, request_md(k->alg)) <= 0)
-		s = pkey_failed(ST_NOMEM);
-	EVP_PKEY_free(evp);
+/* RFC 2986, 4.1: version, subject, key, attributes.  The names are elements as a whole; of the attributes the contents of [0]. */
+static enum status template_keep(struct span der, struct kept *ret)
+{
+	struct cursor c = cursor_of(der), request, info;
+	struct kept k = {0};
+	struct span name, key;
+	uint8_t version;
+
+	if (der_enter(&c, DER_SEQUENCE, &request) != ST_OK ||
+	    der_enter(&request, DER_SEQUENCE, &info) != ST_OK ||
+	    der_version(&info, 0, &version) != ST_OK)
+		return ST_INVALID;
+	k.subject.p = info.p;
+	if (der_read(&info, DER_SEQUENCE, &name) != ST_OK)
+		return ST_INVALID;
+	k.subject.n = (size_t)(info.p - k.subject.p);
+	if (der_read(&info, DER_SEQUENCE, &key) != ST_OK)
+		return ST_INVALID;
+	if (der_next_is(&info, DER_CONTEXT(0)) &&
+	    der_read(&info, DER_CONTEXT(0), &k.attributes) != ST_OK)
+		return ST_INVALID;
+	if (der_end(&info) != ST_OK)
+		return ST_INVALID;
+	*ret = k;
+	return ST_OK;
+}
+
+/* Onto der, which ret lies in. */
+static enum status template_parse(struct span pem, struct builder *der, struct kept *ret)
+{
+	enum status s;
+
+	*ret = (struct kept){0};
+	if (pem.n == 0)
+		return ST_OK;
+	s = template_read(pem, der);
+	if (s == ST_OK)
+		s = template_check(builder_span(der));
+	if (s == ST_OK)
+		s = template_keep(builder_span(der), ret);
 	return s;
 }
 
-static enum status request_write(X509_REQ *r, struct builder *ret)
+/* How a key signs a request, and the identifier of that. */
+static void request_how(enum pkey_alg alg, struct pkey_how *ret_how, enum pkey_oid *ret_oid)
 {
-	uint8_t *der = NULL;
-	int n = i2d_X509_REQ(r, &der);
-	enum status s;
+	static const struct {
+		enum digest_alg digest;
+		enum pkey_oid oid;
+	} hows[PKEY_ALG_COUNT] = {
+	    [PKEY_ED25519] = {PKEY_DIGEST_NONE, OID_ED25519},
+	    [PKEY_P256] = {DIGEST_SHA2_256, OID_ECDSA_SHA256},
+	    [PKEY_P384] = {DIGEST_SHA2_384, OID_ECDSA_SHA384},
+	    [PKEY_P521] = {DIGEST_SHA2_512, OID_ECDSA_SHA512},
+	    [PKEY_RSA2048] = {DIGEST_SHA2_256, OID_RSA_SHA256},
+	    [PKEY_RSA3072] = {DIGEST_SHA2_256, OID_RSA_SHA256},
+	    [PKEY_RSA4096] = {DIGEST_SHA2_256, OID_RSA_SHA256},
+	};
 
-	if (n <= 0)
-		return pkey_failed(ST_NOMEM);
-	s = pem_add(request_label, span_of(der, (size_t)n), ret);
-	OPENSSL_free(der);
+	*ret_how = (struct pkey_how){.digest = hows[alg].digest, .padding = PKEY_PKCS1};
+	*ret_oid = hows[alg].oid;
+}
+
+static void put_info(struct der_writer *w, const struct kept *k, struct span spki)
+{
+	const size_t mark = der_mark(w);
+	const uint8_t version = 0;
+
+	der_put(w, DER_CONTEXT(0), k->attributes);
+	der_raw(w, spki);
+	if (k->subject.n > 0)
+		der_raw(w, k->subject);
+	else
+		der_put(w, DER_SEQUENCE, span_of(NULL, 0));
+	der_put_uint(w, span_of(&version, 1));
+	der_close(w, mark, DER_SEQUENCE);
+}
+
+static void put_algorithm(struct der_writer *w, enum pkey_oid oid)
+{
+	const size_t mark = der_mark(w);
+
+	if (oid == OID_RSA_SHA256)
+		der_put(w, DER_NULL, span_of(NULL, 0));
+	der_put(w, DER_OID, pkey_oid(oid));
+	der_close(w, mark, DER_SEQUENCE);
+}
+
+/* What is signed, at the end of room. */
+static enum status info_write(const struct kept *kept, struct span spki, uint8_t *room, size_t n,
+                              struct span *ret)
+{
+	struct der_writer w;
+
+	der_writer_init(&w, room, n);
+	put_info(&w, kept, spki);
+	/* Too long for DER as der.h writes it. */
+	if (w.failed)
+		return ST_INVALID;
+	*ret = der_written(&w);
+	return ST_OK;
+}
+
+/* The request around what is signed, in room, as PEM onto ret. */
+static enum status request_write(const struct pkey *k, struct span info, uint8_t *room, size_t n,
+                                 struct builder *ret)
+{
+	uint8_t sig[PKEY_SIG_MAX];
+	struct pkey_how how;
+	struct der_writer w;
+	enum pkey_oid oid;
+	enum status s;
+	size_t sig_n, mark;
+
+	request_how(pkey_alg(k), &how, &oid);
+	s = pkey_sign(k, &how, info, sig, &sig_n);
+	if (s != ST_OK)
+		return s;
+	der_writer_init(&w, room, n);
+	mark = der_mark(&w);
+	der_raw(&w, span_of(sig, sig_n));
+	der_close_bits(&w, mark);
+	put_algorithm(&w, oid);
+	der_raw(&w, info);
+	der_close(&w, mark, DER_SEQUENCE);
+	return w.failed ? ST_INVALID : pem_add(request_label, der_written(&w), ret);
+}
+
+/* A key, a signature and what is around them. */
+#define REQUEST_OWN ((size_t)2048)
+
+static enum status request_make(const struct pkey *k, const struct kept *kept, struct builder *ret)
+{
+	const size_t n = kept->subject.n + kept->attributes.n + REQUEST_OWN;
+	struct builder spki = {0}, info_room = {0}, room = {0};
+	uint8_t *first = builder_room(&info_room, n), *second = builder_room(&room, n);
+	struct span info;
+	enum status s = first != NULL && second != NULL ? pkey_spki(k, &spki) : ST_NOMEM;
+
+	if (s == ST_OK)
+		s = info_write(kept, builder_span(&spki), first, n, &info);
+	if (s == ST_OK)
+		s = request_write(k, info, second, n, ret);
+	builder_free(&spki);
+	builder_free(&info_room);
+	builder_free(&room);
 	return s;
 }
 
 enum status cert_request(const struct pkey *k, struct span template, struct builder *ret,
                          struct err *err)
 {
-	X509_REQ *r = NULL;
+	struct builder der = {0};
+	struct kept kept;
 	enum status s;
 
 	if (!pkey_has_private(k))
 		return err_set(err, ST_UNAVAILABLE, "there is no private key to sign with");
-	s = template_read(template, &r);
+	s = template_parse(template, &der, &kept);
+	if (s == ST_OK)
+		s = request_make(k, &kept, ret);
+	builder_free(&der);
 	if (s == ST_INVALID)
 		return err_set(err, s, "the template is no certificate request in PEM");
-	if (s == ST_OK)
-		s = request_sign(k, r);
-	if (s == ST_OK)
-		s = request_write(r, ret);
-	X509_REQ_free(r);
 	return s;
 }
 
@@ -134,8 +238,10 @@ enum status cert_request(const struct pkey *k, struct span template, struct buil
 static enum status cert_parse(struct span der, X509 **ret)
 {
 	const uint8_t *p = der.p;
-	X509 *x = d2i_X509(NULL, &p, (long)der.n);
+	X509 *x;
 
+	(void)secret_starved(); /* what was before is not this call's */
+	x = d2i_X509(NULL, &p, (long)der.n);
 	if (x == NULL)
 		return pkey_failed(ST_INVALID);
 	if (p != der.p + der.n) {
@@ -144,20 +250,6 @@ static enum status cert_parse(struct span der, X509 **ret)
 	}
 	*ret = x;
 	return ST_OK;
-}
-
-/* Basic constraints that say so, among extensions that can be read. */
-static bool is_authority(X509 *x)
-{
-	const uint32_t flags = X509_get_extension_flags(x);
-
-	return (flags & EXFLAG_CA) != 0 && (flags & EXFLAG_BCONS) != 0 &&
-	       (flags & EXFLAG_INVALID) == 0;
-}
-
-static bool claims_authority(X509 *x)
-{
-	return (X509_get_extension_flags(x) & EXFLAG_CA) != 0;
 }
 
 static enum status key_matches(const struct pkey *k, X509 *x, struct err *err)
@@ -171,27 +263,12 @@ static enum status key_matches(const struct pkey *k, X509 *x, struct err *err)
 		return pkey_failed(ST_NOMEM);
 	s = pkey_from_spki(span_of(der, (size_t)n), &theirs);
 	OPENSSL_free(der);
-	if (s == ST_OK && !pkey_same_public(k, theirs))
-		s = ST_INVALID;
+	if (s == ST_OK)
+		s = pkey_match(k, theirs);
 	pkey_unref(&theirs);
-	if (s == ST_INVALID)
-		return err_set(err, s, "the first certificate is of another key");
+	if (s == ST_INVALID || s == ST_CONFLICT)
+		return err_set(err, ST_INVALID, "the first certificate is of another key");
 	return s;
-}
-
-/* The certificate at this place of the chain. */
-static enum status cert_check(const struct pkey *k, X509 *x, size_t place, struct err *err)
-{
-	if (place > 0)
-		return is_authority(x) ? ST_OK
-		                       : err_set(err, ST_INVALID,
-		                                 "certificate %zu is not an authority's: only the "
-		                                 "first may be of a key",
-		                                 place + 1);
-	if (claims_authority(x))
-		return err_set(err, ST_INVALID,
-		               "the first certificate is an authority's, not one of a key");
-	return key_matches(k, x, err);
 }
 
 static enum status too_many(struct err *err)
@@ -202,6 +279,35 @@ static enum status too_many(struct err *err)
 static enum status no_cert(size_t place, struct err *err)
 {
 	return err_set(err, ST_INVALID, "certificate %zu is malformed", place + 1);
+}
+
+/* Basic constraints that say so, among extensions that can be read. */
+static bool is_authority(uint32_t flags)
+{
+	return (flags & EXFLAG_CA) != 0 && (flags & EXFLAG_BCONS) != 0 &&
+	       (flags & EXFLAG_INVALID) == 0;
+}
+
+/* The certificate at this place of the chain. */
+static enum status cert_check(const struct pkey *k, X509 *x, size_t place, struct err *err)
+{
+	uint32_t flags;
+
+	(void)secret_starved(); /* what was before is not this call's */
+	flags = X509_get_extension_flags(x);
+	/* Extensions that found no memory look like malformed ones. */
+	if (secret_starved())
+		return pkey_failed(ST_NOMEM);
+	if (place > 0)
+		return is_authority(flags) ? ST_OK
+		                           : err_set(err, ST_INVALID,
+		                                     "certificate %zu is not an authority's: only "
+		                                     "the first may be of a key",
+		                                     place + 1);
+	if ((flags & EXFLAG_CA) != 0)
+		return err_set(err, ST_INVALID,
+		               "the first certificate is an authority's, not one of a key");
+	return key_matches(k, x, err);
 }
 
 enum status cert_chain_check(const struct pkey *k, struct span chain, struct err *err)

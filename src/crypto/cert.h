@@ -12,7 +12,7 @@
 /*
  * cert_request(k, template, ret, err): a request for k, signed by k, as PEM onto ret.  template is a request in PEM: its subject and attributes (requested extensions
  * among them) are kept, its key and signature are not looked at; empty: no subject, no attributes.  RSA signs with PKCS#1 v1.5 and SHA-256, a
- * curve with the SHA-2 of its length.  ST_INVALID: the template is none.  ST_UNAVAILABLE: no private key.  ST_NOMEM, or ret's failure.  Any thread;
+ * curve with the SHA-2 of its length.  ST_INVALID: the template is none, or longer than der.h's 64 KiB.  ST_UNAVAILABLE: no private key.  ST_NOMEM, or ret's failure.  Any thread;
  * takes a signature's time.
  */
 MUST_USE enum status cert_request(const struct pkey *k, struct span template, struct builder *ret,

@@ -1,7 +1,6 @@
 #include "crypto/digest_evp.h"
 
-#include <openssl/err.h>
-#include <pthread.h>
+#include "crypto/evp_fetch.h"
 
 static const char *const names[DIGEST_ALG_COUNT] = {
     [DIGEST_SHA1] = "SHA1",         [DIGEST_SHA2_224] = "SHA2-224", [DIGEST_SHA2_256] = "SHA2-256",
@@ -9,25 +8,10 @@ static const char *const names[DIGEST_ALG_COUNT] = {
     [DIGEST_SHA3_256] = "SHA3-256", [DIGEST_SHA3_384] = "SHA3-384", [DIGEST_SHA3_512] = "SHA3-512",
 };
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static EVP_MD *fetched[DIGEST_ALG_COUNT];
-
-static void fetch(void)
-{
-	for (size_t i = 0; i < DIGEST_ALG_COUNT; i++)
-		fetched[i] = EVP_MD_fetch(NULL, names[i], NULL);
-	ERR_clear_error();
-}
-
 const EVP_MD *digest_evp(enum digest_alg alg)
 {
-	MUST((unsigned)alg < DIGEST_ALG_COUNT);
-	MUST(pthread_once(&once, fetch) == 0);
-	return fetched[alg];
-}
+	static EVP_MD *_Atomic fetched[DIGEST_ALG_COUNT];
 
-const char *digest_evp_name(enum digest_alg alg)
-{
 	MUST((unsigned)alg < DIGEST_ALG_COUNT);
-	return names[alg];
+	return evp_fetch_md(&fetched[alg], names[alg]);
 }

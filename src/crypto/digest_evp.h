@@ -9,7 +9,4 @@
 /* digest_evp(alg): fetched once, for the life of the process; NULL when it could not be (no memory).  Any thread. */
 const EVP_MD *digest_evp(enum digest_alg alg);
 
-/* digest_evp_name(alg): what OpenSSL calls it, "SHA2-256". */
-const char *digest_evp_name(enum digest_alg alg);
-
 #endif

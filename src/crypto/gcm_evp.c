@@ -2,8 +2,9 @@
 #include "crypto/gcm_evp.h"
 
 #include <openssl/err.h>
-#include <pthread.h>
 #include <string.h>
+
+#include "crypto/evp_fetch.h"
 
 /* EVP counts in int. */
 #define CHUNK ((size_t)1 << 30)
@@ -13,21 +14,12 @@ struct evp_key {
 	    *shelf; /* behind a pointer: a key is const to its users, the shelf is not */
 };
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-/* Fetched once, for the life of the process: a fetch for each context is slow. */
-static EVP_CIPHER *gcm128, *gcm256;
-
-static void ciphers_fetch(void)
-{
-	gcm128 = EVP_CIPHER_fetch(NULL, "AES-128-GCM", NULL);
-	gcm256 = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
-	ERR_clear_error();
-}
-
 const EVP_CIPHER *gcm_evp_cipher(enum aead_alg alg)
 {
-	MUST(pthread_once(&once, ciphers_fetch) == 0);
-	return alg == AEAD_AES128_GCM ? gcm128 : gcm256;
+	static EVP_CIPHER *_Atomic gcm128, *_Atomic gcm256;
+
+	return alg == AEAD_AES128_GCM ? evp_fetch_cipher(&gcm128, "AES-128-GCM")
+	                              : evp_fetch_cipher(&gcm256, "AES-256-GCM");
 }
 
 static bool evp_usable(void)

@@ -1,28 +1,19 @@
 #include "crypto/kwp.h"
 
 #include <openssl/err.h>
-#include <openssl/evp.h>
-#include <pthread.h>
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static EVP_CIPHER *cipher; /* NULL when it could not be fetched */
-
-static void fetch(void)
-{
-	cipher = EVP_CIPHER_fetch(NULL, "AES-256-WRAP-PAD", NULL);
-	ERR_clear_error();
-}
+#include "crypto/evp_fetch.h"
 
 enum direction { UNWRAP, WRAP };
 
 /* A context with key and default initial value set; NULL without memory. */
 static EVP_CIPHER_CTX *ctx_new(struct span key, enum direction direction)
 {
-	EVP_CIPHER_CTX *c;
+	static EVP_CIPHER *_Atomic wrap_pad;
+	const EVP_CIPHER *cipher = evp_fetch_cipher(&wrap_pad, "AES-256-WRAP-PAD");
+	EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
 
 	MUST(key.n == KWP_KEY_LEN);
-	MUST(pthread_once(&once, fetch) == 0);
-	c = EVP_CIPHER_CTX_new();
 	if (c == NULL || cipher == NULL)
 		goto err;
 	EVP_CIPHER_CTX_set_flags(c, EVP_CIPHER_CTX_FLAG_WRAP_ALLOW);
@@ -75,10 +66,12 @@ enum status kwp_unwrap(struct span key, struct span wrapped, struct secret **ret
 	st = ST_NOMEM;
 	if (c == NULL)
 		goto end;
-	st = ST_CORRUPT;
+	(void)secret_starved(); /* what was before is not this call's */
 	if (EVP_DecryptUpdate(c, secret_bytes(room), &made, wrapped.p, (int)wrapped.n) != 1 ||
-	    made <= 0)
+	    made <= 0) {
+		st = secret_starved() ? ST_NOMEM : ST_CORRUPT;
 		goto end;
+	}
 	st = secret_from(span_of(secret_bytes(room), (size_t)made), &out);
 	if (st == ST_OK)
 		*ret = out;

@@ -105,7 +105,7 @@ enum status pem_next(struct cursor *c, const char *label, struct builder *ret)
 			continue;
 		s = is_edge(line, begin, label) ? body_read(c, label, &text) : ST_INVALID;
 	}
-	if (s == ST_OK)
+	if (builder_status(&text) != ST_OK)
 		s = builder_status(&text);
 	if (s == ST_OK)
 		s = builder_unbase64(ret, builder_span(&text));

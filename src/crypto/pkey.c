@@ -37,13 +37,8 @@ const char *pkey_curve(enum pkey_alg alg)
 
 enum status pkey_failed(enum status other)
 {
-	unsigned long e;
-	enum status s = other;
-
-	while ((e = ERR_get_error()) != 0)
-		if (ERR_GET_REASON(e) == ERR_R_MALLOC_FAILURE)
-			s = ST_NOMEM;
-	return secret_starved() ? ST_NOMEM : s;
+	ERR_clear_error();
+	return secret_starved() ? ST_NOMEM : other;
 }
 
 /* ------------------------------------------------------------ life */
@@ -105,33 +100,16 @@ bool pkey_has_private(const struct pkey *k)
 	return k->has_private;
 }
 
-bool pkey_same_public(const struct pkey *a, const struct pkey *b)
+enum status pkey_match(const struct pkey *a, const struct pkey *b)
 {
 	MUST(a->magic == PKEY_MAGIC && b->magic == PKEY_MAGIC);
 	if (a->alg != b->alg)
-		return false;
+		return ST_CONFLICT;
 	if (a->alg == PKEY_ED25519)
-		return ct_equal(pkey_ed25519_public(a), pkey_ed25519_public(b));
-	return EVP_PKEY_eq(a->evp, b->evp) == 1;
-}
-
-enum status pkey_evp(const struct pkey *k, EVP_PKEY **ret)
-{
-	EVP_PKEY *evp = k->evp;
-
-	if (k->alg == PKEY_ED25519) {
-		evp = k->has_private
-		          ? EVP_PKEY_new_raw_private_key_ex(NULL, "ED25519", NULL, k->ed25519,
-		                                            ED25519_LEN)
-		          : EVP_PKEY_new_raw_public_key_ex(NULL, "ED25519", NULL,
-		                                           pkey_ed25519_public(k).p, ED25519_LEN);
-	} else if (EVP_PKEY_up_ref(evp) != 1) {
-		evp = NULL;
-	}
-	if (evp == NULL)
-		return pkey_failed(ST_NOMEM);
-	*ret = evp;
-	return ST_OK;
+		return ct_equal(pkey_ed25519_public(a), pkey_ed25519_public(b)) ? ST_OK
+		                                                                : ST_CONFLICT;
+	(void)secret_starved(); /* what was before is not this call's */
+	return EVP_PKEY_eq(a->evp, b->evp) == 1 ? ST_OK : pkey_failed(ST_CONFLICT);
 }
 
 /* ------------------------------------------------------------ Ed25519 */

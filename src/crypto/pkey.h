@@ -42,8 +42,8 @@ void pkey_unref(struct pkey **k);
 
 enum pkey_alg pkey_alg(const struct pkey *k);
 bool pkey_has_private(const struct pkey *k);
-/* pkey_same_public(a, b): the same algorithm and public key. */
-bool pkey_same_public(const struct pkey *a, const struct pkey *b);
+/* pkey_match(a, b): ST_OK when algorithm and public key are the same, ST_CONFLICT when not; ST_NOMEM. */
+MUST_USE enum status pkey_match(const struct pkey *a, const struct pkey *b);
 
 /*
  * A key as numbers, big-endian; leading zeros do not matter on input.  Which are used depends on the kind:

@@ -79,6 +79,27 @@ static bool set_padding(EVP_PKEY_CTX *c, const struct pkey_use *use)
 	return false;
 }
 
+/*
+ * The object that a context works on, a reference.  For RSA's private operations each context has its own: what OpenSSL keeps in it to blind them would be shared, and
+ * if memory ran out while it is renewed, all that follows would come out wrong.
+ */
+static EVP_PKEY *ctx_key(const struct pkey *k, enum pkey_op op)
+{
+	if (pkey_info(k->alg)->kind == PKEY_KIND_RSA && (op == OP_SIGN || op == OP_DECRYPT))
+		return EVP_PKEY_dup(k->evp);
+	return EVP_PKEY_up_ref(k->evp) == 1 ? k->evp : NULL;
+}
+
+static EVP_PKEY_CTX *ctx_evp(const struct pkey *k, enum pkey_op op)
+{
+	EVP_PKEY *key = ctx_key(k, op);
+	EVP_PKEY_CTX *c = key != NULL ? EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL) : NULL;
+
+	/* The context holds on to it. */
+	EVP_PKEY_free(key);
+	return c;
+}
+
 static enum status ctx_new(const struct pkey *k, const struct pkey_use *use, struct pkey_ctx **ret)
 {
 	struct pkey_ctx *c = secret_alloc(sizeof(struct pkey_ctx));
@@ -90,7 +111,7 @@ static enum status ctx_new(const struct pkey *k, const struct pkey_use *use, str
 	if (use->digest != DIGEST_ALG_COUNT && digest_evp(use->digest) == NULL)
 		goto nomem;
 	c->use = *use;
-	c->evp = EVP_PKEY_CTX_new_from_pkey(NULL, k->evp, NULL);
+	c->evp = ctx_evp(k, use->op);
 	if (c->evp == NULL)
 		goto nomem;
 	good = begin(c->evp, use->op) == 1 && set_padding(c->evp, use);

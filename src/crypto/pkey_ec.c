@@ -71,6 +71,7 @@ static enum status check(const struct pkey *k)
 
 	if (c == NULL)
 		goto end;
+	(void)secret_starved(); /* what was before is not this call's */
 	good = k->has_private ? EVP_PKEY_check(c) : EVP_PKEY_public_check(c);
 	s = good == 1 ? ST_OK : pkey_failed(ST_INVALID);
 end:

@@ -56,9 +56,6 @@ MUST_USE enum status pkey_new(enum pkey_alg alg, struct pkey **ret);
 void pkey_ed25519_set(struct pkey *k, const uint8_t seed[static ED25519_LEN]);
 struct span pkey_ed25519_public(const struct pkey *k);
 
-/* pkey_evp(k, ret): k as an object of OpenSSL, a reference that the caller frees; Ed25519 is made into one.  ST_NOMEM. */
-MUST_USE enum status pkey_evp(const struct pkey *k, EVP_PKEY **ret);
-
 /*
  * pkey_ctx_take(k, use, ret): a context for that use.  ST_NOMEM; ST_INVALID when OpenSSL refuses the use (a salt too long).
  * pkey_ctx_done(k, c, rc, other): it was used, with what result by OpenSSL's count.  ST_OK, or `other`: c waits for the next use.  ST_NOMEM: memory was refused on
@@ -121,13 +118,20 @@ enum pkey_oid {
 	OID_P521,
 	OID_ED25519,
 	OID_ED25519_NSS, /* draft-josefsson-pkix-newcurves-01 */
+	OID_RSA_SHA256,  /* signatures, from here on */
+	OID_ECDSA_SHA256,
+	OID_ECDSA_SHA384,
+	OID_ECDSA_SHA512,
 	OID_COUNT
 };
 struct span pkey_oid(enum pkey_oid oid);
 MUST_USE enum status pkey_oid_find(struct span bytes, enum pkey_oid *ret);
 enum pkey_oid pkey_curve_oid(enum pkey_alg alg);
 
-/* pkey_failed(other): after a call of OpenSSL that failed: ST_NOMEM if it ran out of memory, else `other`.  Clears its errors. */
+/*
+ * pkey_failed(other): after a call of OpenSSL that failed: ST_NOMEM if it was refused memory since secret_starved was asked last, which is done before a call whose failure
+ * has a meaning; else `other`.  OpenSSL's own errors do not tell reliably; they are cleared.
+ */
 enum status pkey_failed(enum status other);
 
 /* pkey_curve(alg): OpenSSL's name of the curve. */

@@ -59,18 +59,16 @@ enum status gathered_key(struct gathered *g, const char *type, EVP_PKEY **ret)
 	OSSL_PARAM *params = g->failed ? NULL : OSSL_PARAM_BLD_to_param(g->bld);
 	EVP_PKEY_CTX *c = EVP_PKEY_CTX_new_from_name(NULL, type, NULL);
 	const int selection = g->half == HALF_BOTH ? EVP_PKEY_KEYPAIR : EVP_PKEY_PUBLIC_KEY;
-	enum status s = ST_NOMEM;
 	EVP_PKEY *made = NULL;
+	enum status s = ST_OK;
 
+	(void)secret_starved(); /* what was before is not this call's */
 	if (params == NULL || c == NULL || EVP_PKEY_fromdata_init(c) != 1)
-		goto end;
-	if (EVP_PKEY_fromdata(c, &made, selection, params) != 1) {
+		s = pkey_failed(ST_NOMEM);
+	else if (EVP_PKEY_fromdata(c, &made, selection, params) != 1)
 		s = pkey_failed(ST_INVALID);
-		goto end;
-	}
-	*ret = made;
-	s = ST_OK;
-end:
+	else
+		*ret = made;
 	EVP_PKEY_CTX_free(c);
 	OSSL_PARAM_free(params);
 	ERR_clear_error();

@@ -113,6 +113,7 @@ static enum status numbers_compute(struct numbers *b)
 {
 	if (BN_mod(b->dp, b->d, b->p1, b->ctx) != 1 || BN_mod(b->dq, b->d, b->q1, b->ctx) != 1)
 		return ST_NOMEM;
+	(void)secret_starved(); /* what was before is not this call's */
 	/* There is one when the primes are such. */
 	if (BN_mod_inverse(b->qinv, b->q, b->p, b->ctx) == NULL)
 		return pkey_failed(ST_INVALID);

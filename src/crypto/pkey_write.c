@@ -24,6 +24,10 @@ static const struct {
     [OID_P521] = {"\x2b\x81\x04\x00\x23", 5},                        /* 1.3.132.0.35 */
     [OID_ED25519] = {"\x2b\x65\x70", 3},                             /* 1.3.101.112 */
     [OID_ED25519_NSS] = {"\x2b\x06\x01\x04\x01\xda\x47\x0f\x01", 9}, /* 1.3.6.1.4.1.11591.15.1 */
+    [OID_RSA_SHA256] = {"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b", 9},  /* 1.2.840.113549.1.1.11 */
+    [OID_ECDSA_SHA256] = {"\x2a\x86\x48\xce\x3d\x04\x03\x02", 8},    /* 1.2.840.10045.4.3.2 */
+    [OID_ECDSA_SHA384] = {"\x2a\x86\x48\xce\x3d\x04\x03\x03", 8},    /* 1.2.840.10045.4.3.3 */
+    [OID_ECDSA_SHA512] = {"\x2a\x86\x48\xce\x3d\x04\x03\x04", 8},    /* 1.2.840.10045.4.3.4 */
 };
 
 struct span pkey_oid(enum pkey_oid oid)

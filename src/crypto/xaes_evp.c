@@ -4,9 +4,7 @@
  */
 #include "crypto/xaes_evp.h"
 
-#include <openssl/err.h>
-#include <pthread.h>
-
+#include "crypto/evp_fetch.h"
 #include "crypto/gcm_evp.h"
 #include "crypto/xaes.h"
 
@@ -16,15 +14,6 @@ struct xaes_key {
 	struct evp_shelf *block, *gcm;
 	uint8_t k1[16];
 };
-
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static EVP_CIPHER *ecb;
-
-static void ecb_fetch(void)
-{
-	ecb = EVP_CIPHER_fetch(NULL, "AES-256-ECB", NULL);
-	ERR_clear_error();
-}
 
 static bool xaes_usable(void)
 {
@@ -49,12 +38,12 @@ static enum status encrypt(struct evp_shelf *s, uint8_t *p, int n)
 
 static enum status xaes_init(void *state, enum aead_alg alg, const uint8_t *key)
 {
+	static EVP_CIPHER *_Atomic ecb;
 	struct xaes_key *k = state;
 	uint8_t l[16] = {0};
 	enum status st;
 
-	MUST(pthread_once(&once, ecb_fetch) == 0);
-	st = evp_shelf_new(ecb, span_of(key, KEY_LEN), &k->block);
+	st = evp_shelf_new(evp_fetch_cipher(&ecb, "AES-256-ECB"), span_of(key, KEY_LEN), &k->block);
 	if (st != ST_OK)
 		goto err0;
 	st = encrypt(k->block, l, sizeof l);

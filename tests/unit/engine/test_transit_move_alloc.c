@@ -201,11 +201,24 @@ static void imports(void **state)
 	both(b, VERB_WRITE, "keys/in/import_version", body, NULL);
 }
 
+static void requests(void **state)
+{
+	struct booth *b = *state;
+	char path[64];
+
+	make_keys(b);
+	for (size_t i = 2; i < TYPES; i++) {
+		(void)snprintf(path, sizeof path, "keys/%s/csr", types[i]);
+		both(b, VERB_WRITE, path, "{}", NULL);
+	}
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, booth_new, booth_free)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {CASE(exports), CASE(backups), CASE(imports)};
+	const struct CMUnitTest tests[] = {CASE(exports), CASE(backups), CASE(imports),
+	                                   CASE(requests)};
 
 	return cmocka_run_group_tests(tests, booth_process, NULL);
 }
