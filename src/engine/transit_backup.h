@@ -34,15 +34,16 @@ struct backup {
 /*
  * On the pool, since it takes as long as there are keys; `since` (NULL: none): end when the store closes, with ST_UNAVAILABLE.
  *
- * backup_read(b, text, random, since, err): text: as backup gave it.  Every key is checked.  ST_INVALID with a text: the caller's mistake; ST_LIMIT with a text: too
+ * backup_read(b, text, offer, random, since, err): text: as backup gave it; offer: the types that may be in it.  Every key is checked.  ST_INVALID with a text: the caller's mistake; ST_LIMIT with a text: too
  * many versions; ST_NOMEM.  b is then as if zeroed.  backup_read_json: the same from the JSON text, in locked memory, which is modified.
  */
 struct slow_since;
-MUST_USE enum status backup_read(struct backup *b, struct span text, const struct random *random,
-                                 const struct slow_since *since, struct err *err);
+MUST_USE enum status backup_read(struct backup *b, struct span text, enum key_offer offer,
+                                 const struct random *random, const struct slow_since *since,
+                                 struct err *err);
 MUST_USE enum status backup_read_json(struct backup *b, uint8_t *json, size_t n,
-                                      const struct random *random, const struct slow_since *since,
-                                      struct err *err);
+                                      enum key_offer offer, const struct random *random,
+                                      const struct slow_since *since, struct err *err);
 void backup_free(struct backup *b);
 
 /* backup_write(b, out, since, err): the text, appended to out; all versions `counted`.  ST_INVALID with a text: it would be longer than BACKUP_TEXT_MAX.  ST_NOMEM,

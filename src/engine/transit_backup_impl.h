@@ -11,8 +11,9 @@ struct reading {
 	const struct json_value *policy;
 	const struct json_value **places; /* of each version's KEY, from b->first on */
 	const struct key_type_info *info;
-	int64_t convergent; /* convergent_version of the policy */
-	uint32_t number;    /* of the version that is being read; 0: none, for texts of errors */
+	int64_t convergent;   /* convergent_version of the policy */
+	uint32_t number;      /* of the version that is being read; 0: none, for texts of errors */
+	enum key_offer offer; /* the types that may be in it */
 	const struct slow_since *since;
 	struct err *err;
 };

@@ -164,6 +164,7 @@ static enum status read_material(struct reading *r, const struct json_value *key
 	case FAMILY_RSA:
 		return read_rsa(r, key, d);
 	case FAMILY_AEAD:
+	case FAMILY_OFB:
 	case FAMILY_HMAC:
 	default:
 		return read_symmetric(r, key, d);

@@ -140,12 +140,12 @@ static enum status read_type(struct reading *r, const struct json_value *ours)
 	if (st != ST_OK)
 		return st;
 	if (number == BACKUP_TYPE_OURS)
-		st = key_type_find(name, &h->type);
+		st = key_type_find(name, r->offer, &h->type);
 	else if (number == NUMBER_TYPE_VAULT && h->key_size != 0)
 		h->type = KEY_HMAC;
 	else
 		st = key_type_of_reference(number, &h->type);
-	if (st != ST_OK)
+	if (st != ST_OK || !key_type_offered(h->type, r->offer))
 		return err_set(r->err, ST_INVALID,
 		               "the backup is of a key of an unknown type (%lld)",
 		               (long long)number);
@@ -286,7 +286,7 @@ static enum status read_own_settings(struct reading *r, const struct json_value 
 	if (st == ST_OK)
 		st = member_int(r, ours, "retire_after", 0, INT64_MAX / NS_PER_S,
 		                &h->retire_after_s);
-	if (st == ST_OK && h->max_operations != 0 && r->info->family != FAMILY_AEAD)
+	if (st == ST_OK && h->max_operations != 0 && !key_type_is_cipher(h->type))
 		return member_wrong(r, "max_operations", "0 for a key of this type");
 	return st;
 }
@@ -349,11 +349,13 @@ static enum status read_root(struct reading *r, const struct json_value *root,
 	return st == ST_OK ? read_versions(r, random) : st;
 }
 
-enum status backup_read_json(struct backup *b, uint8_t *json, size_t n, const struct random *random,
-                             const struct slow_since *since, struct err *err)
+enum status backup_read_json(struct backup *b, uint8_t *json, size_t n, enum key_offer offer,
+                             const struct random *random, const struct slow_since *since,
+                             struct err *err)
 {
 	struct err own = {0};
-	struct reading r = {.b = b, .since = since, .err = err != NULL ? err : &own};
+	struct reading r = {
+	    .b = b, .offer = offer, .since = since, .err = err != NULL ? err : &own};
 	struct json doc;
 	enum status st;
 
@@ -381,8 +383,9 @@ static struct span without_line_ends(struct span text, uint8_t *out)
 	return span_of(out, n);
 }
 
-enum status backup_read(struct backup *b, struct span text, const struct random *random,
-                        const struct slow_since *since, struct err *err)
+enum status backup_read(struct backup *b, struct span text, enum key_offer offer,
+                        const struct random *random, const struct slow_since *since,
+                        struct err *err)
 {
 	uint8_t *flat, *json;
 	size_t cap, n;
@@ -403,7 +406,7 @@ enum status backup_read(struct backup *b, struct span text, const struct random 
 	if (st == ST_INVALID)
 		st = err_set(err, st, "the backup is not base64");
 	if (st == ST_OK)
-		st = backup_read_json(b, json, n, random, since, err);
+		st = backup_read_json(b, json, n, offer, random, since, err);
 	secret_release(json);
 	return st;
 }

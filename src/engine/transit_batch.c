@@ -436,7 +436,7 @@ static enum status upsert(struct op *op, const struct key_place *p, const struct
 		    err, ST_INVALID,
 		    "convergent encryption requires derivation to be enabled, so context "
 		    "is required");
-	if (type.n > 0 && key_type_find(type, &head.type) != ST_OK)
+	if (type.n > 0 && key_type_find(type, OFFER_VAULT, &head.type) != ST_OK)
 		return err_set(err, ST_INVALID, "unknown key type %.*s", (int)type.n,
 		               (const char *)type.p);
 	if (key_type_info(head.type)->family != FAMILY_AEAD)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "crypto/ofb.h"
 #include "crypto/pkey_text.h"
 #include "engine/transit_impl.h"
 
@@ -24,6 +25,7 @@ void key_version_unref(const struct key_version **v)
 	if (mine == NULL || atomic_fetch_sub_explicit(&mine->refs, 1, memory_order_acq_rel) != 1)
 		return;
 	aead_key_free(&mine->aead);
+	ofb_key_free(&mine->ofb);
 	secret_free(&mine->material);
 	secret_free(&mine->mac_key);
 	pkey_unref(&mine->pkey);
@@ -52,6 +54,20 @@ static enum status expand_pkey(struct key_version *v, const struct key_type_info
 	                     v->number);
 }
 
+static enum status expand_cipher(struct key_version *v, const struct key_type_info *info,
+                                 const struct version_data *d, struct err *err)
+{
+	enum status st = ST_INVALID;
+
+	if (info->family == FAMILY_AEAD)
+		st = aead_key_new(info->aead, d->private_key, &v->aead);
+	else if (d->private_key.n == info->key_len)
+		st = ofb_key_new(d->private_key, &v->ofb);
+	return st == ST_INVALID
+	           ? err_set(err, ST_CORRUPT, "the stored key of version %u is damaged", v->number)
+	           : st;
+}
+
 /* From the record to what is worked with. */
 static enum status expand(struct key_version *v, const struct key_head *h,
                           const struct version_data *d, struct err *err)
@@ -73,11 +89,8 @@ static enum status expand(struct key_version *v, const struct key_head *h,
 		return secret_from(d->private_key, &v->material);
 	switch (info->family) {
 	case FAMILY_AEAD:
-		st = aead_key_new(info->aead, d->private_key, &v->aead);
-		return st == ST_INVALID
-		           ? err_set(err, ST_CORRUPT, "the stored key of version %u is damaged",
-		                     v->number)
-		           : st;
+	case FAMILY_OFB:
+		return expand_cipher(v, info, d, err);
 	case FAMILY_HMAC:
 		return ST_OK;
 	case FAMILY_ED25519:

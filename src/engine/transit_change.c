@@ -73,6 +73,7 @@ enum status key_material_new(enum key_type type, uint32_t key_size, const struct
 
 	switch (info->family) {
 	case FAMILY_AEAD:
+	case FAMILY_OFB:
 		st = random_secret(random, info->key_len, &m.private_key);
 		break;
 	case FAMILY_HMAC:

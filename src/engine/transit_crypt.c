@@ -1,6 +1,6 @@
 /*
- * A symmetric ciphertext is nonce, encrypted text and tag.  Keys of contexts are derived by HKDF-SHA256 with the context as info; convergent ones take 32 bytes
- * more, under which HMAC-SHA256 of the plaintext gives the nonce: byte for byte what the reference computes (its convergent version 3).
+ * A symmetric ciphertext is nonce, encrypted text and tag; of types that authenticate nothing, IV and encrypted text.
+ * Keys of contexts are derived by HKDF-SHA256 with the context as info; convergent ones take 32 bytes more, under which HMAC-SHA256 of the plaintext gives the nonce: byte for byte what the reference computes (its convergent version 3).
  * With associated data the nonce comes from another derived key and from both, since one nonce for two associated data would
  * give the authentication key away; the reference lets that happen.
  */
@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "crypto/kdf.h"
+#include "crypto/ofb.h"
 #include "crypto/pkey_crypt.h"
 #include "engine/transit_impl.h"
 
@@ -468,6 +469,24 @@ static enum status seal_text(struct crypt *c, const struct crypt_item *i, size_t
 	return ST_OK;
 }
 
+/* As seal_text, of a type without tag and associated data. */
+static enum status mask_text(struct crypt *c, struct builder *out, struct item_error *e)
+{
+	struct span iv = random_nonce(c, OFB_IV_LEN);
+	uint8_t *at = c->text.p + OFB_IV_LEN;
+	enum status st;
+
+	memcpy(c->text.p, iv.p, OFB_IV_LEN);
+	st = ofb_crypt(c->to->ofb, c->text.p, span_of(at, c->text.n - OFB_IV_LEN), at);
+	if (st == ST_LIMIT)
+		return fail(e, "the plaintext is too long");
+	if (st != ST_OK)
+		return fail_inside(e, "encryption failed");
+	builder_add(out, span_of(c->begin, c->begin_n));
+	builder_base64(out, builder_span(&c->text));
+	return ST_OK;
+}
+
 static enum status encrypt_rsa(struct crypt *c, struct builder *out, struct item_error *e)
 {
 	uint8_t sealed[PKEY_CRYPT_MAX];
@@ -489,7 +508,9 @@ static size_t nonce_len(const struct crypt *c)
 {
 	const struct key_type_info *info = key_type_info(c->head->type);
 
-	return info->family == FAMILY_AEAD ? aead_info(info->aead)->nonce_len : 0;
+	if (info->family == FAMILY_AEAD)
+		return aead_info(info->aead)->nonce_len;
+	return info->family == FAMILY_OFB ? OFB_IV_LEN : 0;
 }
 
 /* Room for the nonce; the plaintext is added behind it. */
@@ -506,6 +527,13 @@ static enum status begin_text(struct crypt *c, struct item_error *e)
 	return ST_OK;
 }
 
+static enum status no_aad(const struct key_type_info *info, struct item_error *e)
+{
+	return fail(e, info->family == FAMILY_OFB
+	                   ? "associated data needs a key type that authenticates"
+	                   : "associated data is not supported by this type of key");
+}
+
 /* Of what stands in c->text, under c->to. */
 static enum status encrypt_text(struct crypt *c, const struct crypt_item *i, struct builder *out,
                                 uint32_t *ret_version, struct item_error *e)
@@ -517,14 +545,18 @@ static enum status encrypt_text(struct crypt *c, const struct crypt_item *i, str
 	if (c->to->state != VERSION_USABLE)
 		return fail(e, "this version of the key is disabled");
 	if (i->aad.n > 0 && info->family != FAMILY_AEAD)
-		return fail(e, "associated data is not supported by this type of key");
+		return no_aad(info, e);
 	st = decode(i->aad, &c->aad, e);
 	if (st == ST_OK)
 		st = take_claim(c, e);
 	if (st != ST_OK)
 		return st;
-	st = info->family == FAMILY_AEAD ? seal_text(c, i, nonce_len(c), out, e)
-	                                 : encrypt_rsa(c, out, e);
+	if (info->family == FAMILY_AEAD)
+		st = seal_text(c, i, nonce_len(c), out, e);
+	else if (info->family == FAMILY_OFB)
+		st = mask_text(c, out, e);
+	else
+		st = encrypt_rsa(c, out, e);
 	if (st == ST_OK && builder_status(out) != ST_OK)
 		st = fail_inside(e, "no memory for the answer");
 	if (st == ST_OK) {
@@ -628,6 +660,21 @@ static enum status open_text(struct crypt *c, const struct crypt_item *i, struct
 	return ST_OK;
 }
 
+/* Nothing says whether it is what was encrypted: anything long enough is a ciphertext. */
+static enum status unmask_text(struct crypt *c, struct span *ret_plain, struct item_error *e)
+{
+	uint8_t *at = c->text.p + OFB_IV_LEN;
+	struct span masked;
+
+	if (c->text.n < OFB_IV_LEN)
+		return fail(e, "invalid ciphertext length");
+	masked = span_of(at, c->text.n - OFB_IV_LEN);
+	if (ofb_crypt(c->from->ofb, c->text.p, masked, at) != ST_OK)
+		return fail_inside(e, "decryption failed");
+	*ret_plain = masked;
+	return ST_OK;
+}
+
 /* What the pool made of it takes the ciphertext's place. */
 static enum status open_rsa(struct crypt *c, struct span *ret_plain, struct item_error *e)
 {
@@ -652,14 +699,17 @@ static enum status open_rsa(struct crypt *c, struct span *ret_plain, struct item
 static enum status open_item(struct crypt *c, const struct crypt_item *i, struct span *ret_plain,
                              struct item_error *e)
 {
+	const struct key_type_info *info = key_type_info(c->head->type);
 	enum status st;
 
 	if (c->from->state == VERSION_DESTROYED)
 		return fail(e, "this version of the key was destroyed");
-	if (key_type_info(c->head->type)->family == FAMILY_AEAD)
+	if (info->family == FAMILY_AEAD)
 		st = open_text(c, i, ret_plain, e);
 	else if (i->aad.n > 0)
-		return fail(e, "associated data is not supported by this type of key");
+		return no_aad(info, e);
+	else if (info->family == FAMILY_OFB)
+		st = unmask_text(c, ret_plain, e);
 	else
 		st = open_rsa(c, ret_plain, e);
 	if (st == ST_OK)
@@ -694,7 +744,7 @@ enum status crypt_decrypt(struct crypt *c, const struct crypt_item *i, struct bu
 
 /* ---- rewrapping ---- */
 
-/* The plaintext moves to where the nonce of the new ciphertext leaves it; RSA has none. */
+/* The plaintext stays where the nonce of the new ciphertext leaves it; RSA has none. */
 static enum status again(struct crypt *c, const struct crypt_item *i, struct builder *out,
                          uint32_t to, uint32_t *ret_version, struct item_error *e)
 {

@@ -91,7 +91,7 @@ MUST_USE enum status crypt_reserve(struct crypt *c, uint32_t version, struct err
 /*
  * crypt_encrypt(c, i, out, ret_version, ret_error): appends the ciphertext's text.  crypt_decrypt(c, i, out, ret_error): appends the plaintext's base64.
  * crypt_rewrap(c, i, how, out, ret_version, ret_error): decrypts, and encrypts under i->key_version or the latest; KEEP_CURRENT: what is under that version already is
- * verified and given back as it is (*ret_rewrapped false).
+ * verified, if its type can tell, and given back as it is (*ret_rewrapped false).
  * ST_INVALID: ret_error says why, and out is as it was.  ST_NEEDS_WRITER: an older version's uses must be reserved.
  */
 MUST_USE enum status crypt_encrypt(struct crypt *c, const struct crypt_item *i, struct builder *out,

@@ -65,12 +65,12 @@ uint64_t key_bound(const struct key_head *h);
 #define KEY_ED25519_LEN 64
 /* A chain of certificates as stored, in bytes. */
 #define KEY_CHAIN_MAX 65536u
-#define KEY_SEED_LEN    32
+#define KEY_SEED_LEN  32
 
 /* What a version is made of.  `private_key`: symmetric material; KEY_ED25519_LEN bytes; PKCS#8 DER.  Empty: only the public half is known. */
 struct version_data {
 	enum version_state state;
-	bool rewrap_only; /* decrypt is refused, rewrap is not */
+	bool rewrap_only;  /* decrypt is refused, rewrap is not */
 	bool uses_unknown; /* it came from outside: how often it was used there, nobody can tell */
 	int64_t created_ns;
 	int64_t destroyed_ns;
@@ -92,7 +92,8 @@ struct key_version {
 	enum version_state state;
 	bool rewrap_only;
 	int64_t created_ns;
-	struct aead_key *aead; /* symmetric keys that are not derived */
+	struct aead_key *aead; /* FAMILY_AEAD, when not derived */
+	struct ofb_key *ofb;   /* FAMILY_OFB */
 	struct secret
 	    *material; /* symmetric material, ed25519 seed of a derived key; NULL: the others */
 	struct secret *mac_key;

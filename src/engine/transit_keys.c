@@ -67,7 +67,7 @@ static enum status max_operations_param(const struct request *r, const struct ke
 
 	if (st != ST_OK)
 		return optional(st);
-	if (info->family != FAMILY_AEAD)
+	if (!key_type_is_cipher(type))
 		return err_set(err, ST_INVALID, "max_operations is not valid for keys of type %s",
 		               info->name);
 	if (v < 0 || (uint64_t)v > bound)
@@ -173,7 +173,7 @@ enum status key_head_params(const struct request *r, struct key_head *h, struct 
 	if (!h->derived && h->convergent)
 		return err_set(err, ST_INVALID,
 		               "convergent encryption requires derivation to be enabled");
-	if (type.n > 0 && key_type_find(type, &h->type) != ST_OK)
+	if (type.n > 0 && key_type_find(type, OFFER_VAULT, &h->type) != ST_OK)
 		return err_set(err, ST_INVALID, "unknown key type %.*s", (int)type.n,
 		               (const char *)type.p);
 	info = key_type_info(h->type);

@@ -24,8 +24,8 @@ static void restoring_run(struct slow *work)
 {
 	struct restoring *r = (struct restoring *)(void *)work;
 
-	r->status =
-	    backup_read(&r->backup, span_of(r->text, r->n), &random_system, &r->since, &r->err);
+	r->status = backup_read(&r->backup, span_of(r->text, r->n), OFFER_VAULT, &random_system,
+	                        &r->since, &r->err);
 	secret_release(r->text);
 	r->text = NULL;
 }

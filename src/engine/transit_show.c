@@ -177,7 +177,7 @@ static void put_settings(struct json_writer *w, const struct named_key *k)
 	if (h->key_size != 0)
 		json_put_uint(w, "key_size", h->key_size);
 	json_put_uint(w, "latest_version", h->latest);
-	if (info->family == FAMILY_AEAD)
+	if (key_type_is_cipher(h->type))
 		json_put_uint(w, "max_operations", h->max_operations);
 	json_put_uint(w, "max_versions", h->max_versions);
 	json_put_uint(w, "min_available_version", h->min_available);

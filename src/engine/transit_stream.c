@@ -213,7 +213,7 @@ static enum status find_key(struct op *op, const struct key_place *p, const stru
 		return err_set(err, ST_INVALID, "encryption key not found");
 	if (st != ST_OK)
 		return st;
-	if (key_type_info((*ret)->head.type)->family != FAMILY_AEAD)
+	if (!key_type_is_cipher((*ret)->head.type))
 		return err_set(err, ST_INVALID,
 		               "streams are for symmetric keys, and this one is %s",
 		               key_type_info((*ret)->head.type)->name);

@@ -35,7 +35,7 @@ static void add_records(const struct backup *b, struct builder *out)
 	}
 }
 
-static void check_written(struct backup *b)
+static void check_written(struct backup *b, enum key_offer offer)
 {
 	struct builder text = {.max = 0}, before = {.max = 0}, after = {.max = 0};
 	struct backup again = {.n = 0};
@@ -44,7 +44,7 @@ static void check_written(struct backup *b)
 	for (size_t i = 0; i < b->n; i++)
 		b->versions[i].counted = true;
 	MUST(backup_write(b, &text, NULL, &err) == ST_OK);
-	MUST(backup_read(&again, builder_span(&text), &random_system, NULL, &err) == ST_OK);
+	MUST(backup_read(&again, builder_span(&text), offer, &random_system, NULL, &err) == ST_OK);
 	MUST(again.n == b->n && again.first == b->first);
 	add_records(b, &before);
 	add_records(&again, &after);
@@ -98,7 +98,9 @@ static void check_version(const struct backup *b, const struct backup_version *v
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	struct cursor c = cursor_of(span_of(data, n));
-	bool whole = fuzz_u8(&c) % 2 == 1;
+	uint8_t how = fuzz_u8(&c);
+	bool whole = how % 2 == 1;
+	enum key_offer offer = (how & 2) != 0 ? OFFER_STOREDSAFE : OFFER_VAULT;
 	struct span text = fuzz_rest(&c);
 	uint8_t *copy = secret_alloc(text.n + 1);
 	struct backup b = {.n = 0};
@@ -108,8 +110,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	MUST(copy != NULL);
 	if (text.n > 0)
 		memcpy(copy, text.p, text.n);
-	st = whole ? backup_read(&b, span_of(copy, text.n), &random_system, NULL, &err)
-	           : backup_read_json(&b, copy, text.n, &random_system, NULL, &err);
+	st = whole ? backup_read(&b, span_of(copy, text.n), offer, &random_system, NULL, &err)
+	           : backup_read_json(&b, copy, text.n, offer, &random_system, NULL, &err);
 	secret_release(copy);
 	if (st == ST_OK) {
 		check_head(&b);
@@ -117,7 +119,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 			check_version(&b, &b.versions[i]);
 		MUST(b.versions[b.n - 1].data.state == VERSION_USABLE);
 		MUST(b.versions[b.n - 1].data.mac_key.n > 0);
-		check_written(&b);
+		MUST(key_type_offered(b.head.type, offer));
+		check_written(&b, offer);
 	} else {
 		MUST((st == ST_INVALID || st == ST_LIMIT) && err.text[0] != 0);
 		MUST(b.n == 0 && b.versions == NULL && b.room.first == NULL);

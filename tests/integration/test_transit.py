@@ -350,6 +350,8 @@ def test_create_refused(transit):
         "requires derivation": {"convergent_encryption": True},
         "derivation not supported": {"type": "ecdsa-p256", "derived": True},
         "unknown key type": {"type": "AES256-GCM96"},
+        "unknown key type aes128-ofb": {"type": "aes128-ofb"},
+        "unknown key type aes256-ofb": {"type": "aes256-ofb"},
         "key_size is not valid": {"key_size": 32},
         "invalid key size": {"type": "hmac", "key_size": 31},
         "between 32 and 512": {"type": "hmac"},
@@ -388,6 +390,7 @@ def test_upsert(transit):
     transit.refused("encrypt/bad", "requires derivation", plaintext="", convergent_encryption=True)
     transit.refused("encrypt/bad", "not supported for this operation", plaintext="", type="ecdsa-p256")
     transit.refused("encrypt/bad", "unknown key type", plaintext="", type="no")
+    transit.refused("encrypt/bad", "unknown key type aes128-ofb", plaintext="", type="aes128-ofb")
     transit.refused("encrypt/bad", "missing plaintext")
     transit.refused("encrypt/bad", "", plaintext="!")
     assert not transit.exists("bad")

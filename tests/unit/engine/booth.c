@@ -132,6 +132,9 @@ static void keep(struct booth *b, struct call *c, enum status st, unsigned slow)
 	answer_free(&b->answer);
 	b->answer = c->answer;
 	b->answer.err = c->err;
+	/* As the dialects: what there was no memory to write is no answer. */
+	if (st == ST_OK)
+		st = builder_status(&b->answer.data);
 	b->status = st;
 	b->slow = slow;
 	json_free(&b->data);
@@ -173,7 +176,7 @@ enum status booth_ask(struct booth *b, enum verb verb, const char *path, const c
 	keep(b, c, st, slow);
 	json_free(&c->body);
 	free(c);
-	return st;
+	return b->status;
 }
 
 static enum status post(struct booth *b, const char *path, const char *format, va_list list)
