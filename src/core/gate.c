@@ -106,8 +106,9 @@ static bool must_answer(const struct gate_call *call)
 
 bool gate_changed(const struct gate_call *call)
 {
-	return call->ans.status == ST_OK && call->op != NULL && call->op->kind != OP_READ &&
-	       call->op->kind != OP_STREAM;
+	if (call->ans.status != ST_OK || call->op == NULL || call->op->kind == OP_STREAM)
+		return false;
+	return call->op->kind != OP_READ || call->changed;
 }
 
 /* On the loop's thread: audit the answer, then give it to the dialect. */
@@ -227,6 +228,7 @@ static void run_handler(struct gate_pass *p, struct gate_call *call, struct txn 
 
 	txn_mark(t, &mark);
 	call->ans.status = gate_handle(p, call);
+	call->changed = p->op.changed;
 	if (call->ans.status == ST_OK || p->op.keep)
 		txn_release(t, &mark);
 	else
@@ -509,6 +511,7 @@ void gate_submit(struct gate *g, struct gate_call *call)
 	call->gate = g;
 	call->salts = NULL;
 	call->audited = false;
+	call->changed = false;
 	call->stream = NULL;
 	call->who.memory = NULL;
 	call->who.hash[0] = 0;

@@ -70,6 +70,7 @@ struct gate_call {
 	char mount_path[130];
 	const char *mount_type;
 	bool audited;
+	bool changed; /* by an OP_READ on the writer: see struct op */
 	bool
 	    limited; /* a use of the token is to be written down: one of a limited number, or one that a session must remember */
 	struct gate_slow {
@@ -129,7 +130,7 @@ const struct stream_kind *gate_stream_kind(const struct gate_call *call);
 MUST_USE enum stream_step gate_stream(struct gate_call *call, struct stream_visit *v);
 void gate_stream_abort(struct gate_call *call);
 
-/* gate_changed(call): in done: what was asked for changes something, and was carried out. */
+/* gate_changed(call): in done: what was asked for changes something, or did so on its way (op->changed), and was carried out. */
 bool gate_changed(const struct gate_call *call);
 
 /* gate_forget(call): wipes what the gate keeps in a call that will not be used again. */

@@ -138,6 +138,8 @@ struct op {
 	struct stream_totals *stream_totals;
 	/* Set by a handler on the writer that refuses: what it changed is to stay (a failed log-in that is counted). */
 	bool keep;
+	/* Set by the handler of an OP_READ on the writer that succeeds: it made something that stays (a key, a version), not only its answer. */
+	bool changed;
 	/* find_user(op, id, ret, err): who that is.  ST_NOT_FOUND. */
 	enum status (*find_user)(const struct op *op, uint32_t id, struct user_facts *ret,
 	                         struct err *err);

@@ -450,6 +450,7 @@ static enum status upsert(struct op *op, const struct key_place *p, const struct
 	key_material_data(&m, &v);
 	st = key_make(p, op->arg[0], &head, &v, err);
 	key_material_free(&m);
+	op->changed = true;
 	return st == ST_OK ? key_find(p, op->arg[0], ret, err) : st;
 }
 

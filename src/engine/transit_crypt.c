@@ -196,6 +196,7 @@ enum status crypt_claim(struct crypt *c, struct op *op, uint64_t n, struct err *
 		    (unsigned long long)key_bound(c->head));
 	if (st == ST_LIMIT) {
 		st = rotate_used_up(c, err);
+		op->changed = true;
 		if (st == ST_OK && find_version(c, c->head->latest, &c->to, &e) != ST_OK)
 			st = err_set(err, ST_IO, "%s", e.text);
 		if (st == ST_OK)

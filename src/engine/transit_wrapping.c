@@ -60,6 +60,7 @@ static enum status make(struct op *op, struct err *err)
 	st = make_slowly(op, KEY_RSA4096, &m, err);
 	if (st == ST_OK)
 		st = wrapping_write(&op->view, &m, err);
+	op->changed = st == ST_OK;
 	key_material_free(&m);
 	return st;
 }

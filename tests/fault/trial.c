@@ -92,11 +92,6 @@ void trial_compare(const struct trial *t, const struct builder *before, const st
 	}
 }
 
-static bool made_unsaid(const struct trial *t)
-{
-	return (t->op->flags & UNSAID) != 0 && t->op->holds(t->desk, t->n);
-}
-
 static void judge(struct trial *t, const struct builder *before, struct builder *now)
 {
 	if (!trial_good(t->status) && t->status < 500)
@@ -108,7 +103,7 @@ static void judge(struct trial *t, const struct builder *before, struct builder 
 	}
 	if (t->failures == 0)
 		trial_complain(t, "fails with nothing missing");
-	if ((t->op->flags & (ENDS | STAYS)) != 0 || made_unsaid(t))
+	if ((t->op->flags & (ENDS | STAYS)) != 0)
 		return;
 	desk_dump(t->desk, now);
 	trial_compare(t, before, now, "changed something");
@@ -116,8 +111,7 @@ static void judge(struct trial *t, const struct builder *before, struct builder 
 
 static void try_again(struct trial *t)
 {
-	bool there = trial_good(t->status) || trial_says_made(t) || (t->op->flags & ENDS) != 0 ||
-	             made_unsaid(t);
+	bool there = trial_good(t->status) || trial_says_made(t) || (t->op->flags & ENDS) != 0;
 	unsigned status;
 
 	if (t->op->holds != NULL && there)

@@ -26,7 +26,6 @@ struct subject {
 #define VARIES 1u /* two answers need not be of one length */
 #define ENDS   2u /* when it fails, the gate may have recorded the token's last use */
 #define STAYS  4u /* when it fails, what it did on the way stays */
-#define UNSAID 8u /* a read operation that changes something on the way: an error need not say that this was made */
 
 struct trial {
 	struct desk *desk;

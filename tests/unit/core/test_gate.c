@@ -15,6 +15,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "engine/transit.h"
 #include "lib/house.h"
 
 #define MAKER "{\"policies\":[\"maker\"]}"
@@ -456,6 +457,59 @@ static void an_answer_that_cannot_be_audited_is_withheld(void **state)
 	house_free(&h);
 }
 
+/* An answer to an encryption that cannot be audited: does it say that something was made on the way?  setup: what the key is and was used for, by requests. */
+static bool encrypting_says_made(const char *const setup[][2])
+{
+	static const struct transit_config config = {.prefix = "vault:v"};
+	struct transit *transit;
+	struct house *h;
+	struct house_call *encrypt;
+	char token[64];
+	bool says;
+
+	assert_int_equal(truncate(audit_file, 0), 0);
+	assert_int_equal(transit_new(&config, &transit), ST_OK);
+	h = house_with(&engine_transit, transit, audit_file);
+	house_open(h);
+	assert_int_equal(
+	    house_ask(h, VERB_WRITE, "sys/mounts/t", h->root, "{\"type\":\"transit\"}"), ST_OK);
+	for (size_t i = 0; setup[i][0] != NULL; i++)
+		assert_int_equal(house_ask(h, VERB_WRITE, setup[i][0], h->root, setup[i][1]),
+		                 ST_OK);
+	/* A use of this token is written down: it is the writer that encrypts, whatever there is to make. */
+	house_policy(h, "encrypter", "t/encrypt/*", "create\\\",\\\"update");
+	house_token(h, "{\"policies\":[\"encrypter\"],\"num_uses\":5}", token);
+	house_hold(h);
+	encrypt = house_send(
+	    h, VERB_WRITE, "t/encrypt/k", token,
+	    "{\"batch_input\":[{\"plaintext\":\"\"},{\"plaintext\":\"\"},{\"plaintext\":\"\"}]}");
+	house_flush(h);
+	limit_files(0);
+	house_release(h);
+	assert_int_equal(house_wait(h, &encrypt), ST_IO);
+	assert_non_null(strstr(h->text, "the answer could not be audited"));
+	says = strstr(h->text, "the change was made") != NULL;
+	limit_files(RLIM_INFINITY);
+	house_free(&h);
+	transit_free(&transit);
+	return says;
+}
+
+static void what_encrypting_made_on_the_way_is_said(void **state)
+{
+	static const char *const none[][2] = {{NULL, NULL}};
+	static const char *const there[][2] = {{"t/keys/k", "{}"}, {NULL, NULL}};
+	static const char *const used_up[][2] = {{"t/keys/k", "{}"},
+	                                         {"t/keys/k/config", "{\"max_operations\":3}"},
+	                                         {"t/encrypt/k", "{\"plaintext\":\"\"}"},
+	                                         {NULL, NULL}};
+
+	(void)state;
+	assert_true(encrypting_says_made(none));
+	assert_true(encrypting_says_made(used_up));
+	assert_false(encrypting_says_made(there));
+}
+
 static void the_shares_are_never_withheld(void **state)
 {
 	struct house *h;
@@ -708,6 +762,7 @@ int main(void)
 	    cmocka_unit_test(what_cannot_be_audited_is_not_carried_out),
 	    cmocka_unit_test(an_answer_that_cannot_be_audited_is_withheld),
 	    cmocka_unit_test(the_shares_are_never_withheld),
+	    cmocka_unit_test(what_encrypting_made_on_the_way_is_said),
 	    cmocka_unit_test(both_sides_are_in_the_audit),
 	    cmocka_unit_test(the_audit_shows_the_query_that_a_rule_hides),
 	    cmocka_unit_test(what_waits_behind_a_seal_is_told),
