@@ -1,7 +1,8 @@
 /*
  * /api/1.0/: the shapes of the StoredSafe REST API.
  *
- * In: method and path by the table of routes, the token from X-Http-Token, else from the body or the query, the body as a JSON object whatever its declared type.
+ * In: method and path by the table of routes, the token from X-Http-Token, else from the body or the query, the body as a JSON object whatever its declared type, but for
+ * forms where a file is sent (storedsafe_form.c).
  * Out: the envelope (storedsafe_answer.c).
  */
 #include "api/storedsafe.h"
@@ -136,6 +137,12 @@ static enum status parse_body(struct safe_state *s, struct exchange *x, struct e
 
 	if (x->n_body == 0)
 		return ST_OK;
+	st = safe_parse_form(s, x, err);
+	if (st != ST_NOT_FOUND) {
+		if (st == ST_OK)
+			s->call.req.data = json_root(&s->doc);
+		return st;
+	}
 	st = json_parse(&s->doc, x->body, x->n_body, NULL, err);
 	if (st != ST_OK)
 		return err_wrap(err, st == ST_LIMIT ? ST_INVALID : st, "the body is no JSON");

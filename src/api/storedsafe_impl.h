@@ -15,6 +15,12 @@ struct safe_state {
 	const struct route *route; /* NULL: none yet */
 };
 
+/*
+ * safe_parse_form(s, x, err): the body as a form, where the route takes one and Content-Type says so: into s->doc as an object of strings, the file under the name that the route has for
+ * it.  ST_NOT_FOUND: it is none.  ST_INVALID with the reason.
+ */
+MUST_USE enum status safe_parse_form(struct safe_state *s, const struct exchange *x,
+                                     struct err *err);
 /* safe_http_status(st): what a status is on the wire. */
 unsigned safe_http_status(enum status st);
 /* safe_put_answer(x, s): the answer to a call that was carried out, good or bad. */

@@ -40,6 +40,14 @@ static const struct route routes[] = {
     {HTTP_DELETE, "user/:userid", VERB_DELETE, LOGIN "users/:userid", "UserHandler", 200,
      ROUTE_SESSION},
 
+    {HTTP_GET, "usercert", VERB_READ, LOGIN "certificate", "UserCertHandler", 200, ROUTE_SESSION},
+    {HTTP_GET, "usercert/:userid", VERB_READ, LOGIN "users/:userid/certificate", "UserCertHandler",
+     200, ROUTE_SESSION},
+    {HTTP_POST, "usercert/:userid", VERB_WRITE, LOGIN "users/:userid/certificate",
+     "UserCertHandler", 200, ROUTE_SESSION, .file = "user_cert"},
+    {HTTP_DELETE, "usercert/:userid", VERB_DELETE, LOGIN "users/:userid/certificate",
+     "UserCertHandler", 200, ROUTE_SESSION},
+
     {HTTP_GET, "utils/statusvalues", VERB_READ, SAFE "utils/statusvalues", "UtilsHandler", 200,
      ROUTE_SESSION},
     {HTTP_GET, "utils/policies", VERB_READ, SAFE "utils/policies", "UtilsHandler", 200,

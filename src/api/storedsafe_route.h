@@ -19,6 +19,7 @@ struct route {
 	const char *handler; /* as CALLINFO names it */
 	unsigned status;     /* of success */
 	enum route_token token;
+	const char *file; /* the parameter that the file of a form becomes; NULL: no forms */
 };
 
 /*

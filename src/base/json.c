@@ -466,6 +466,21 @@ enum status json_parse(struct json *doc, uint8_t *text, size_t n, const struct j
 	return st;
 }
 
+void json_strings(struct json *doc, const struct json_string_member *members, size_t n)
+{
+	const uint32_t count = (uint32_t)n;
+
+	MUST(n < JSON_INLINE && n < doc->cap);
+	doc->values[0] =
+	    (struct json_value){.type = JSON_OBJECT, .skip = count + 1, .count = count};
+	for (size_t i = 0; i < n; i++)
+		doc->values[i + 1] = (struct json_value){.type = JSON_STRING,
+		                                         .skip = 1,
+		                                         .name = members[i].name,
+		                                         .text = members[i].text};
+	doc->n = count + 1;
+}
+
 const struct json_value *json_root(const struct json *doc)
 {
 	return doc->n > 0 ? &doc->values[0] : NULL;

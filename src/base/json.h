@@ -53,6 +53,12 @@ void json_init(struct json *doc);
 MUST_USE enum status json_parse(struct json *doc, uint8_t *text, size_t n, const struct json_limits *limits, struct err *err);
 void json_free(struct json *doc);
 
+/* json_strings(doc, members, n): doc becomes an object of strings, for what came in another form than JSON: n < JSON_INLINE names that differ, and any bytes, which must outlive it. */
+struct json_string_member {
+	struct span name, text;
+};
+void json_strings(struct json *doc, const struct json_string_member *members, size_t n);
+
 /* json_root(doc): the outermost value; NULL when nothing is parsed. */
 const struct json_value *json_root(const struct json *doc);
 /* json_member(object, name): its member, or NULL (also when object is NULL or no object). */

@@ -1,4 +1,4 @@
-/* storedsafe apikey: create, list, revoke; storedsafe user: create, list, edit, deactivate, otp.  A passphrase may be "-": read from standard input. */
+/* storedsafe apikey: create, list, revoke; storedsafe user: create, list, edit, deactivate, otp, cert.  A passphrase may be "-": read from standard input. */
 #include <string.h>
 
 #include "cli/cli.h"
@@ -176,13 +176,13 @@ static enum cli_exit run_user_deactivate(struct cli *c)
 	return ask_and_show(c, "DELETE", USERS "/", c->args[0], NULL, NULL);
 }
 
-/* The path "auth/storedsafe/users/NAME/otp". */
-static const char *otp_path(struct builder *path, const char *name)
+/* The path "auth/storedsafe/users/NAME/otp", with "/otp" as rest. */
+static const char *user_path(struct builder *path, const char *name, const char *rest)
 {
 	if (cli_path(path, USERS "/", name) == NULL)
 		return NULL;
 	path->n--; /* its NUL */
-	builder_str(path, "/otp");
+	builder_str(path, rest);
 	builder_u8(path, 0);
 	return builder_status(path) == ST_OK ? (const char *)path->p : NULL;
 }
@@ -213,10 +213,64 @@ static enum cli_exit run_otp(struct cli *c)
 		json_decref(body);
 		return e;
 	}
-	e = cli_ask(c, "POST", otp_path(&path, c->args[0]), NULL, body, &r);
+	e = cli_ask(c, "POST", user_path(&path, c->args[0], "/otp"), NULL, body, &r);
 	if (e == CLI_DONE)
 		e = cli_done(c, &r, "Success! Registered device: %s", device);
 	builder_free(&path);
+	return e;
+}
+
+/* A file's bytes as the text that goes into JSON: PEM as it is, DER as base64. */
+static enum status cert_text(struct span file, struct builder *ret)
+{
+	if (memmem(file.p, file.n, "-----BEGIN", 10) != NULL)
+		builder_add(ret, file);
+	else
+		builder_base64(ret, file);
+	return builder_status(ret);
+}
+
+static enum cli_exit add_cert(struct cli *c, const char *file, json_t *body)
+{
+	struct builder bytes = {0}, text = {0};
+	struct err err = {0};
+	json_t *value = NULL;
+	enum cli_exit e = cli_status(c, input_file(file, &bytes, &err), &err);
+
+	if (e == CLI_DONE && bytes.n > 0 && cert_text(builder_span(&bytes), &text) == ST_OK)
+		value = json_stringn((const char *)text.p, text.n);
+	if (e == CLI_DONE && json_object_set_new(body, "user_cert", value) != 0)
+		e = cli_fail(c, "%s holds no certificate", file);
+	builder_free(&text);
+	builder_free(&bytes);
+	return e;
+}
+
+static enum cli_exit run_cert(struct cli *c)
+{
+	bool removes = cli_on(c, "remove"), adds = c->n_args > 1;
+	const char *method = removes ? "DELETE" : adds ? "POST" : "GET";
+	json_t *body = adds ? json_object() : NULL;
+	struct builder path = {0};
+	struct reply r = {0};
+	enum cli_exit e = CLI_DONE;
+
+	if (removes && adds)
+		e = cli_misuse(c, "-remove takes no file");
+	else if (adds)
+		e = add_cert(c, c->args[1], body);
+	if (e != CLI_DONE) {
+		json_decref(body);
+		return e;
+	}
+	e = cli_ask(c, method, user_path(&path, c->args[0], "/certificate"), NULL, body, &r);
+	builder_free(&path);
+	if (e != CLI_DONE)
+		return e;
+	if (removes)
+		return cli_done(c, &r, "Success! Removed certificate of: %s", c->args[0]);
+	e = cli_show(c, r.body, NULL);
+	reply_free(&r);
 	return e;
 }
 
@@ -238,6 +292,9 @@ static const struct cli_flag edit_flags[] = {
     {"passphrase", CLI_SWITCH, NULL, "Another passphrase"},
     {NULL, CLI_TEXT, NULL, NULL}};
 
+static const struct cli_flag cert_flags[] = {
+    {"remove", CLI_SWITCH, NULL, "Remove the user's certificate"}, {NULL, CLI_TEXT, NULL, NULL}};
+
 static const struct cli_flag otp_flags[] = {
     {"yubikey", CLI_TEXT, "PUBLIC-ID", "Register a device instead of making a TOTP secret"},
     {NULL, CLI_TEXT, NULL, NULL}};
@@ -255,4 +312,7 @@ const struct cli_command cmd_storedsafe[] = {
     {"storedsafe user deactivate", "USERNAME", "Lock a user out", 1, 1, NULL, run_user_deactivate},
     {"storedsafe user otp", "USERNAME [KEY PRIVATE-ID]",
      "Make or register what gives one-time codes", 1, 3, otp_flags, run_otp},
+    {"storedsafe user cert", "USERNAME [FILE]",
+     "Show a user's certificate, or register the one in FILE (PEM or DER) instead", 1, 2,
+     cert_flags, run_cert},
     {NULL, NULL, NULL, 0, 0, NULL, NULL}};

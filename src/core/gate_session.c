@@ -85,6 +85,26 @@ static enum status check_create(struct gate_pass *p, struct gate_call *call,
 	return p->caller.level >= least ? ST_OK : denied(call);
 }
 
+/* Is it the user itself whom the path names? */
+static bool is_self(const struct gate_pass *p, const struct gate_call *call)
+{
+	char id[16];
+	struct builder b;
+
+	builder_init_fixed(&b, id, sizeof id);
+	builder_dec(&b, p->caller.user);
+	return span_eq(p->op.arg[0], builder_span(&b)) || span_eq_str(p->op.arg[0], call->username);
+}
+
+/* The capability that is needed, if one is. */
+static bool has_status(const struct gate_pass *p, const struct gate_call *call)
+{
+	const struct need *need = &call->op->need;
+
+	return need->status == 0 || (p->caller.status & need->status) != 0 ||
+	       (need->who == NEED_SELF && is_self(p, call));
+}
+
 enum status gate_judge(struct gate_pass *p, struct gate_call *call)
 {
 	const struct need *need;
@@ -93,8 +113,7 @@ enum status gate_judge(struct gate_pass *p, struct gate_call *call)
 	if (call->op == NULL) /* there is nothing at the path, which authorize says next */
 		return ST_OK;
 	need = &call->op->need;
-	if (need->who != NEED_USER || (call->op->flags & OP_SUDO) != 0 ||
-	    (need->status != 0 && (p->caller.status & need->status) == 0))
+	if (need->who == NEED_OPERATOR || (call->op->flags & OP_SUDO) != 0 || !has_status(p, call))
 		return denied(call);
 	if (need->level != LEVEL_NONE)
 		st = check_level(p, call, need->level);

@@ -4,6 +4,7 @@
  *   settings                 how long sessions and their tokens last
  *   user/ID, name/HASH       users (login_user.h)          apikey/..., apikey-name/NAME   applications (login_apikey.h)
  *   yubikey/PUBLICID         devices (login_yubikey.h)     lock/...                       failed log-ins (login_lock.h)
+ *   cert/ID, cert-of/HASH    certificates of users (login_cert.h)
  *   session/HASH, expiry/TIME/HASH   sessions (login_session.h)
  *
  * What people know or hold is stored as a hash, except what a code must be computed from (the secrets of TOTP and of Yubico's devices).
@@ -35,7 +36,7 @@ MUST_USE enum status login_settings_put(const struct view *view, const struct lo
                                         struct err *err);
 
 /* What a hash is of: no two kinds can be mistaken for each other. */
-enum login_kind { LOGIN_SESSION, LOGIN_TOKEN, LOGIN_USERNAME, LOGIN_APIKEY };
+enum login_kind { LOGIN_SESSION, LOGIN_TOKEN, LOGIN_USERNAME, LOGIN_APIKEY, LOGIN_CERTIFICATE };
 
 /*
  * login_mac(key, kind, a, b, ret): keyed hash of one or two texts; the key is the world's login_key.  login_hash(key, kind, text, ret): of one, as NUL-terminated hex, a name in

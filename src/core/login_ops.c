@@ -134,8 +134,7 @@ static enum status login_types_op(struct op *op)
 	return op->ans->status = builder_status(&op->ans->data);
 }
 
-/* Holders of service tokens have none, whatever their policies say. */
-static enum status no_session(struct op *op)
+enum status login_ops_no_session(struct op *op)
 {
 	return answer_fail(op->ans, ST_INVALID, "a service token is no session");
 }
@@ -144,7 +143,7 @@ static enum status no_session(struct op *op)
 static enum status check_op(struct op *op)
 {
 	if (op->caller->user == 0)
-		return no_session(op);
+		return login_ops_no_session(op);
 	builder_str(&op->ans->data, "{}");
 	op->ans->shape = ANSWER_DATA;
 	return op->ans->status = builder_status(&op->ans->data);
@@ -155,7 +154,7 @@ static enum status logout_op(struct op *op)
 	enum status st;
 
 	if (op->caller->user == 0)
-		return no_session(op);
+		return login_ops_no_session(op);
 	st = session_end(&op->view, op->caller->hash, &op->ans->err);
 	if (st != ST_OK)
 		return op->ans->status = st;
@@ -176,6 +175,11 @@ static enum status logout_op(struct op *op)
 		NEED_USER, bits, LEVEL_NONE, LEVEL_NONE \
 	}
 
+#define SELF_OR(bits)                                   \
+	{                                               \
+		NEED_SELF, bits, LEVEL_NONE, LEVEL_NONE \
+	}
+
 static const struct operation operations[] = {
     {"login", VERB_WRITE, "login", OP_WRITE, OP_NO_TOKEN, login_ops_login, NULL, login_ops_login},
     {"login-types", VERB_READ, "logintypes", OP_READ, OP_NO_TOKEN, login_types_op, NULL},
@@ -192,6 +196,14 @@ static const struct operation operations[] = {
      .need = USER_WITH(USER_ADMIN)},
     {"user-deactivate", VERB_DELETE, "users/:user", OP_WRITE, 0, login_ops_user_deactivate, NULL,
      .need = USER_WITH(USER_ADMIN)},
+
+    {"cert-own", VERB_READ, "certificate", OP_READ, 0, login_ops_cert_own, NULL, .need = ANY_USER},
+    {"cert-read", VERB_READ, "users/:user/certificate", OP_READ, 0, login_ops_cert_read, NULL,
+     .need = SELF_OR(USER_ADMIN)},
+    {"cert-add", VERB_WRITE, "users/:user/certificate", OP_WRITE, 0, login_ops_cert_add, NULL,
+     .need = USER_WITH(USER_ADMIN)},
+    {"cert-remove", VERB_DELETE, "users/:user/certificate", OP_WRITE, 0, login_ops_cert_remove,
+     NULL, .need = USER_WITH(USER_ADMIN)},
 
     {"user-otp", VERB_WRITE, "users/:user/otp", OP_WRITE, 0, login_ops_otp, NULL},
     {"user-otp-remove", VERB_DELETE, "users/:user/otp", OP_WRITE, 0, login_ops_otp_remove, NULL},

@@ -15,6 +15,9 @@ MUST_USE enum status login_ops_text(struct op *op, const char *name, struct span
 /* login_ops_user(op, arg, ret): the user that the path names, by id or by username; ST_NOT_FOUND with the answer filled in. */
 MUST_USE enum status login_ops_user(struct op *op, struct span arg, struct user *ret);
 
+/* login_ops_no_session(op): the refusal of what only a session can ask for; holders of service tokens have none, whatever their policies say. */
+enum status login_ops_no_session(struct op *op);
+
 /*
  * Work with a passphrase, for the pool.  login_work_new(passphrase, hash, ret): verify it against the hash; an empty hash: make one, which costs the same.  What it found is in
  * `status` and, when it made one, in `hash`.
@@ -37,6 +40,11 @@ enum status login_ops_user_read(struct op *op);
 enum status login_ops_user_create(struct op *op);
 enum status login_ops_user_edit(struct op *op);
 enum status login_ops_user_deactivate(struct op *op);
+/* login_ops_cert.c */
+enum status login_ops_cert_own(struct op *op);
+enum status login_ops_cert_read(struct op *op);
+enum status login_ops_cert_add(struct op *op);
+enum status login_ops_cert_remove(struct op *op);
 /* login_ops_operator.c */
 enum status login_ops_apikey_create(struct op *op);
 enum status login_ops_apikey_list(struct op *op);

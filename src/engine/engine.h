@@ -53,7 +53,11 @@ enum member_level { LEVEL_NONE = 0, LEVEL_READ = 1, LEVEL_WRITE = 2, LEVEL_ADMIN
  * whose policies decide.
  */
 struct need {
-	enum need_who { NEED_OPERATOR, NEED_USER } who;
+	enum need_who {
+		NEED_OPERATOR,
+		NEED_USER,
+		NEED_SELF /* as NEED_USER, but the user whom the path's first argument names, by id or by username, needs no status */
+	} who;
 	uint32_t status; /* at least one of these USER_ bits; 0: any user */
 	enum member_level
 	    level; /* in the vault that the path names; LEVEL_NONE: no vault is named */

@@ -1,17 +1,18 @@
-"""The vendor's own client, the PyPI package `storedsafe`, unchanged, over TLS: log-in, vaults, members, users, utils."""
+"""The vendor's own client, the PyPI package `storedsafe`, unchanged, over TLS: log-in, vaults, members, users, their certificates, utils."""
 import subprocess
 import textwrap
 
 import clients
 import pytest
+from certs import Cert
 from safe import ACTIVE, ADMIN, APIKEY, PASSPHRASE, READ, SECRET, WRITE, House, totp
 from server import Server, free_port
 
-# Runs in the client's Python; arguments: host, CA file, API key, username, passphrase, code, id of another user.
+# Runs in the client's Python; arguments: host, CA file, API key, username, passphrase, code, id of another user, file with a certificate.
 SCRIPT = textwrap.dedent("""
     import sys
     from storedsafe import StoredSafe
-    host, ca, apikey, username, passphrase, code, other = sys.argv[1:]
+    host, ca, apikey, username, passphrase, code, other, cert = sys.argv[1:]
     api = StoredSafe(host, apikey, verify=ca)
 
     def good(answer, status=200):
@@ -41,6 +42,10 @@ SCRIPT = textwrap.dedent("""
     assert len(good(api.list_users())["CALLINFO"]["users"]) == 3
     assert len(good(api.list_users("by-cl"))["CALLINFO"]["users"]) == 1
     good(api.edit_user(user, fullname="Edited Name"))
+    shown = good(api.set_user_certificate(user, cert))["CALLINFO"]["certificate"]
+    assert shown["subject"]["CN"] == "By Client" and shown == good(api.get_user_certificate(user))["CALLINFO"]["certificate"]
+    good(api.remove_user_certificate(user))
+    assert api.get_user_certificate(user).status_code == 404
     good(api.delete_user(user))
     assert good(api.status_values())["CALLINFO"]["statusbits"]["userbits"]["Active"] == 7
     assert len(good(api.password_policies())["CALLINFO"]["policies"]) == 4
@@ -75,8 +80,9 @@ def test_the_vendors_client(tls_server, folder):
     house = House(tls_server.api)
     house.user("client", READ | WRITE | ADMIN | ACTIVE)
     other = house.user("other")
+    cert, _ = Cert("By Client").write(folder, "card")
     script = folder / "drive.py"
     script.write_text(SCRIPT)
     done = subprocess.run([clients.python(), script, f"127.0.0.1:{tls_server.tls_port}", folder / "cert.pem", APIKEY, "client", PASSPHRASE,
-                           totp(SECRET), str(other)], capture_output=True, text=True, check=False, env={"PATH": "/usr/bin"})
+                           totp(SECRET), str(other), cert], capture_output=True, text=True, check=False, env={"PATH": "/usr/bin"})
     assert (done.returncode, done.stdout) == (0, "all of it\n"), done.stdout + done.stderr

@@ -260,7 +260,7 @@ static void what_is_no_resource(void **state)
 {
 	static const char *const paths[] = {
 	    "nope",     "vault/1/members/2",    "auth/x",  "user/1/2", "object/1", "find",
-	    "template", "transparent/1/keys/k", "usercert"};
+	    "template", "transparent/1/keys/k", "usercert/1/2"};
 
 	(void)state;
 	log_in();
