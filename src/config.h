@@ -16,9 +16,11 @@ enum config_mode { CONFIG_STRICT, CONFIG_LENIENT };
 enum config_storage { CONFIG_STORAGE_INMEM, CONFIG_STORAGE_LMDB };
 enum config_listen { CONFIG_TCP, CONFIG_UNIX };
 enum config_tls { CONFIG_TLS12, CONFIG_TLS13 };
+enum config_client_cert { CONFIG_CLIENT_NONE, CONFIG_CLIENT_REQUEST, CONFIG_CLIENT_REQUIRE };
 enum config_gcm { CONFIG_GCM_AUTO, CONFIG_GCM_MB, CONFIG_GCM_EVP };
 
-#define CONFIG_ADDRESS_DEFAULT "127.0.0.1:8200"
+#define CONFIG_ADDRESS_DEFAULT   "127.0.0.1:8200"
+#define CONFIG_ADDRESS_SMARTCARD "127.0.0.1:8443" /* of a listener with tls_client_certificate */
 
 /* Strings that were not given are NULL, here and in the other structs. */
 struct config_listener {
@@ -30,6 +32,8 @@ struct config_listener {
 	bool tls_disable; /* tcp: else both files below are there */
 	char *tls_cert_file, *tls_key_file;
 	char *tls_client_ca_file;
+	enum config_client_cert
+	    tls_client_certificate; /* none; require also where the next one is true */
 	bool
 	    tls_require_client_cert; /* tls_require_and_verify_client_cert; then tls_client_ca_file is there */
 	enum config_tls tls_min_version;

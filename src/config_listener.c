@@ -29,6 +29,7 @@ static const struct config_field tcp_fields[] = {
     {"tls_disable", config_set_bool, LISTENER(tls_disable)},
     {"tls_cert_file", config_set_string, LISTENER(tls_cert_file)},
     {"tls_key_file", config_set_string, LISTENER(tls_key_file)},
+    {"tls_client_certificate", config_set_client_cert, LISTENER(tls_client_certificate)},
     {"tls_client_ca_file", config_set_string, LISTENER(tls_client_ca_file)},
     {"tls_require_and_verify_client_cert", config_set_bool, LISTENER(tls_require_client_cert)},
     {"tls_min_version", config_set_tls, LISTENER(tls_min_version)},
@@ -121,22 +122,38 @@ enum status config_add_tcp(struct config *c, const char *address, struct config_
 	return ST_OK;
 }
 
-static enum status check_tcp(struct config_reader *r, const struct config_listener *l,
-                             unsigned line, unsigned column)
+/* Two names say whether clients are asked for a certificate; the older one wants it to be verified too. */
+static enum status check_clients(struct config_reader *r, struct config_listener *l, unsigned line,
+                                 unsigned column)
+{
+	if (l->tls_require_client_cert && l->tls_client_ca_file == NULL)
+		return config_bad(r, line, column,
+		                  "tls_require_and_verify_client_cert needs tls_client_ca_file");
+	if (l->tls_require_client_cert && l->tls_client_certificate == CONFIG_CLIENT_REQUEST)
+		return config_bad(r, line, column,
+		                  "tls_require_and_verify_client_cert and tls_client_certificate "
+		                  "= \"request\" exclude each other");
+	if (l->tls_require_client_cert)
+		l->tls_client_certificate = CONFIG_CLIENT_REQUIRE;
+	if (l->tls_disable && l->tls_require_client_cert)
+		return config_bad(
+		    r, line, column,
+		    "tls_require_and_verify_client_cert and tls_disable exclude each other");
+	if (l->tls_disable && l->tls_client_certificate != CONFIG_CLIENT_NONE)
+		return config_bad(r, line, column,
+		                  "tls_client_certificate and tls_disable exclude each other");
+	return ST_OK;
+}
+
+static enum status check_tcp(struct config_reader *r, struct config_listener *l, unsigned line,
+                             unsigned column)
 {
 	if (!l->tls_disable && (l->tls_cert_file == NULL || l->tls_key_file == NULL))
 		return config_bad(r, line, column,
 		                  "listener \"tcp\" %s needs tls_cert_file and tls_key_file, or "
 		                  "tls_disable = true",
 		                  l->address);
-	if (l->tls_require_client_cert && l->tls_client_ca_file == NULL)
-		return config_bad(r, line, column,
-		                  "tls_require_and_verify_client_cert needs tls_client_ca_file");
-	if (l->tls_disable && l->tls_require_client_cert)
-		return config_bad(
-		    r, line, column,
-		    "tls_require_and_verify_client_cert and tls_disable exclude each other");
-	return ST_OK;
+	return check_clients(r, l, line, column);
 }
 
 enum status config_visit_listener(void *arg, const struct span *labels,
@@ -160,7 +177,9 @@ enum status config_visit_listener(void *arg, const struct span *labels,
 		s = config_read_fields(r, body, kind == CONFIG_TCP ? tcp_fields : unix_fields,
 		                       config_no_blocks, l);
 	if (s == ST_OK && kind == CONFIG_TCP && l->address == NULL)
-		s = listener_address(l, CONFIG_ADDRESS_DEFAULT);
+		s = listener_address(l, l->tls_client_certificate == CONFIG_CLIENT_NONE
+		                            ? CONFIG_ADDRESS_DEFAULT
+		                            : CONFIG_ADDRESS_SMARTCARD);
 	if (s != ST_OK)
 		return s;
 	if (l->address == NULL)

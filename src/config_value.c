@@ -364,6 +364,26 @@ enum status config_set_tls(struct config_reader *r, const struct config_field *f
 	return ST_OK;
 }
 
+enum status config_set_client_cert(struct config_reader *r, const struct config_field *f,
+                                   const struct hcl_value *v, void *to)
+{
+	static const char *const words[] = {
+	    [CONFIG_CLIENT_NONE] = "none",
+	    [CONFIG_CLIENT_REQUEST] = "request",
+	    [CONFIG_CLIENT_REQUIRE] = "require",
+	};
+	enum config_client_cert *member = to;
+
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+		if (v->type != HCL_STRING || !span_eq_str(v->text, words[i]))
+			continue;
+		*member = (enum config_client_cert)i;
+		return ST_OK;
+	}
+	return config_bad(r, v->line, v->column, "%s must be \"none\", \"request\" or \"require\"",
+	                  f->name);
+}
+
 enum status config_set_gcm(struct config_reader *r, const struct config_field *f,
                            const struct hcl_value *v, void *to)
 {

@@ -46,7 +46,8 @@ MUST_USE enum status config_warn(struct config_reader *r, unsigned line, unsigne
  */
 config_set config_set_string, config_set_bool, config_set_uint, config_set_size,
     config_set_duration, config_set_ttl, config_set_octal, config_set_url, config_set_tcp,
-    config_set_level, config_set_format, config_set_tls, config_set_gcm, config_set_ignored;
+    config_set_level, config_set_format, config_set_tls, config_set_client_cert, config_set_gcm,
+    config_set_ignored;
 
 /* A block inside a body. */
 struct config_block {

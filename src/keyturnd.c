@@ -68,6 +68,15 @@ struct daemon {
 	char dev_cert[512], dev_key[512];
 };
 
+/* Does a listener ask clients for certificates? */
+static bool takes_smartcards(const struct config *c)
+{
+	for (size_t i = 0; i < c->n_listeners; i++)
+		if (c->listeners[i].tls_client_certificate != CONFIG_CLIENT_NONE)
+			return true;
+	return false;
+}
+
 static int64_t seconds(int64_t ns)
 {
 	return ns / NS_PER_S;
@@ -294,8 +303,7 @@ static enum status make_later(void *ctx, struct slow *work)
 static enum status build_engines(struct daemon *d, struct err *err)
 {
 	static struct storedsafe storedsafe = {.version = KEYTURN_VERSION};
-	const struct transit_config tc = {
-	    .prefix = "vault:v", .make_later = make_later, .ctx = d};
+	const struct transit_config tc = {.prefix = "vault:v", .make_later = make_later, .ctx = d};
 
 	if (transit_new(&tc, &d->transit) != ST_OK)
 		return err_set(err, ST_NOMEM, "out of memory");
@@ -340,6 +348,7 @@ static enum status build_core(struct daemon *d, struct err *err)
 	    .cluster_name = c->cluster_name,
 	    .default_lease_ttl_s = seconds(c->default_lease_ttl_ns),
 	    .max_lease_ttl_s = seconds(c->max_lease_ttl_ns),
+	    .smartcards = takes_smartcards(c),
 	};
 	st = sys_new(&sc, &d->sys, err);
 	if (st != ST_OK)
@@ -386,6 +395,17 @@ static void set_limits(struct server_config *h, const struct config_listener *l)
 	    larger(h->write_timeout_ms, (uint64_t)l->http_write_timeout_ns / 1000000);
 }
 
+static enum tls_client client_of(enum config_client_cert c)
+{
+	static const enum tls_client of[] = {
+	    [CONFIG_CLIENT_NONE] = TLS_CLIENT_NOT_ASKED,
+	    [CONFIG_CLIENT_REQUEST] = TLS_CLIENT_ASKED,
+	    [CONFIG_CLIENT_REQUIRE] = TLS_CLIENT_MUST,
+	};
+
+	return of[c];
+}
+
 static void set_listener(const struct daemon *d, const struct config_listener *from,
                          struct listener_config *to, struct tls_settings *tls)
 {
@@ -397,7 +417,8 @@ static void set_listener(const struct daemon *d, const struct config_listener *f
 	*tls = (struct tls_settings){
 	    .cert_file = from->tls_cert_file,
 	    .key_file = from->tls_key_file,
-	    .client_ca_file = from->tls_require_client_cert ? from->tls_client_ca_file : NULL,
+	    .client = client_of(from->tls_client_certificate),
+	    .client_ca_file = from->tls_client_ca_file,
 	    .min_version = from->tls_min_version == CONFIG_TLS13 ? TLS_MIN_13 : TLS_MIN_12,
 	};
 	if (d->options.dev_tls) {

@@ -47,6 +47,7 @@ struct exchange {
 	size_t n_body;
 	enum exchange_kind kind; /* EXCHANGE_STREAM: there is no body yet */
 	struct span remote;      /* peer: "127.0.0.1:5555", or "unix" */
+	struct span certificate; /* that the client showed, DER; it has the key.  Empty: none */
 	struct loop *loop;
 
 	/* out; body is reset by http before each request */

@@ -40,6 +40,7 @@ static void give_back(struct safe_state *s)
 	s->call.req.data = NULL;
 	s->call.req.n_query = 0;
 	s->call.req.token = span_of(NULL, 0);
+	s->call.req.certificate = span_of(NULL, 0);
 	s->route = NULL;
 }
 
@@ -194,6 +195,7 @@ static void handle(struct api *api, struct exchange *x)
 		return;
 	}
 	s->call.req.remote = x->remote;
+	s->call.req.certificate = x->certificate;
 	s->call.loop = x->loop;
 	s->call.owner = x;
 	s->call.done = call_done;

@@ -13,6 +13,8 @@ static const struct route routes[] = {
     {HTTP_GET, "auth/logout", VERB_WRITE, LOGIN "logout", "AuthHandler", 200, ROUTE_SESSION},
     {HTTP_GET, "authinfo/logintypes", VERB_READ, LOGIN "logintypes", "AuthInfoHandler", 200,
      ROUTE_OPEN},
+    {HTTP_GET, "authinfo/smartcard", VERB_READ, LOGIN "smartcard", "AuthInfoHandler", 200,
+     ROUTE_OPEN},
 
     {HTTP_GET, "vault", VERB_LIST, SAFE "vaults", "GroupHandler", 200, ROUTE_SESSION},
     {HTTP_POST, "vault", VERB_WRITE, SAFE "vaults", "VaultHandler", 200, ROUTE_SESSION},

@@ -480,6 +480,7 @@ static void handle(struct api *api, struct exchange *x)
 	}
 	r->token = token_of(x);
 	r->remote = x->remote;
+	r->certificate = x->certificate;
 	s->call.loop = x->loop;
 	s->call.body = x->kind == EXCHANGE_STREAM ? GATE_BODY_STREAM : GATE_BODY_WHOLE;
 	s->call.owner = x;

@@ -48,6 +48,7 @@ struct request {
 	struct span token;              /* as sent; empty: none */
 	enum token_kind token_kind;
 	struct span remote;             /* peer address as text, for audit */
+	struct span certificate;        /* that the peer showed, DER: it has the key, which says nothing of who it is; empty: none */
 	const struct json_value *data;  /* body object; NULL: none */
 	struct query query[QUERY_MAX];
 	unsigned n_query;

@@ -118,6 +118,7 @@ enum status login_work_new(struct span passphrase, struct span hash, struct logi
 
 static enum status login_types_op(struct op *op)
 {
+	const struct login_ops *o = op->self;
 	struct json_writer w;
 
 	json_writer_init(&w, &op->ans->data);
@@ -127,6 +128,8 @@ static enum status login_types_op(struct op *op)
 	json_begin_array(&w);
 	json_cstr(&w, "totp");
 	json_cstr(&w, "yubikey_otp");
+	if (o->smartcards)
+		json_cstr(&w, "smartcard");
 	json_end_array(&w);
 	json_end_array(&w);
 	json_end_object(&w);
@@ -183,6 +186,7 @@ static enum status logout_op(struct op *op)
 static const struct operation operations[] = {
     {"login", VERB_WRITE, "login", OP_WRITE, OP_NO_TOKEN, login_ops_login, NULL, login_ops_login},
     {"login-types", VERB_READ, "logintypes", OP_READ, OP_NO_TOKEN, login_types_op, NULL},
+    {"smartcard-user", VERB_READ, "smartcard", OP_READ, OP_NO_TOKEN, login_ops_smartcard, NULL},
     {"login-check", VERB_READ, "check", OP_READ, 0, check_op, NULL, .need = ANY_USER},
     {"logout", VERB_WRITE, "logout", OP_WRITE, 0, logout_op, NULL, .need = ANY_USER},
 

@@ -14,6 +14,7 @@ struct login_ops {
 	struct sched *sched;
 	unsigned expiry_work;
 	const char *version; /* of the server */
+	bool smartcards;     /* a listener asks for certificates */
 };
 
 extern const struct engine engine_login;

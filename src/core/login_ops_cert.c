@@ -1,4 +1,4 @@
-/* Certificates of users: showing, registering, removing. */
+/* Certificates of users: showing, registering, removing; whose the one is that a client shows. */
 #include <stdio.h>
 #include <time.h>
 
@@ -191,6 +191,74 @@ enum status login_ops_cert_add(struct op *op)
 	x509_free(&cert);
 	return st;
 }
+
+/* ---- what a client shows ---- */
+
+enum status login_ops_presented(struct op *op, uint32_t *ret_user, struct x509 **ret_cert)
+{
+	struct x509 *cert = NULL;
+	uint32_t user = 0;
+	enum status st;
+
+	if (op->req->certificate.n == 0)
+		return ST_DENIED;
+	st = x509_read(op->req->certificate, &cert, &op->ans->err);
+	if (st == ST_OK)
+		st = login_cert_owner(&op->view, login_ops_key(op), cert, &user, &op->ans->err);
+	if (st == ST_INVALID || st == ST_LIMIT || st == ST_NOT_FOUND)
+		st = ST_DENIED;
+	if (st == ST_OK && !x509_valid_at(cert, op->now_ns))
+		st = ST_DENIED;
+	if (st == ST_OK) {
+		*ret_user = user;
+		if (ret_cert != NULL) {
+			*ret_cert = cert;
+			cert = NULL;
+		}
+	}
+	x509_free(&cert);
+	return st;
+}
+
+static enum status answer_smartcard(struct op *op, const struct user *u, const struct x509 *cert)
+{
+	struct json_writer w;
+	enum status st;
+
+	json_writer_init(&w, &op->ans->data);
+	json_begin_object(&w);
+	json_put_string(&w, "username", u->username);
+	st = put_name(&w, "subject", cert, X509_SUBJECT);
+	json_end_object(&w);
+	if (st != ST_OK)
+		return answer_fail(op->ans, st, "the certificate's names cannot be shown");
+	op->ans->shape = ANSWER_DATA;
+	return op->ans->status = builder_status(&op->ans->data);
+}
+
+enum status login_ops_smartcard(struct op *op)
+{
+	struct x509 *cert = NULL;
+	struct user u;
+	uint32_t id;
+	enum status st = login_ops_presented(op, &id, &cert);
+
+	if (st == ST_OK)
+		st = user_find(&op->view, id, &u, &op->ans->err);
+	if (st == ST_OK && !user_can_log_in(&u))
+		st = ST_DENIED;
+	if (st == ST_OK)
+		st = answer_smartcard(op, &u, cert);
+	else if (st == ST_DENIED || st == ST_NOT_FOUND)
+		st = answer_fail(op->ans, ST_NO_SESSION,
+		                 "there is no valid certificate of an active user");
+	else
+		op->ans->status = st;
+	x509_free(&cert);
+	return st;
+}
+
+/* ---- removing ---- */
 
 enum status login_ops_cert_remove(struct op *op)
 {

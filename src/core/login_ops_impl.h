@@ -4,6 +4,7 @@
 
 #include "core/login_ops.h"
 #include "core/world.h"
+#include "crypto/x509.h"
 
 /* login_ops_world(op): the world of a call.  login_ops_key(op): the key of all hashes. */
 const struct core_world *login_ops_world(const struct op *op);
@@ -40,7 +41,14 @@ enum status login_ops_user_read(struct op *op);
 enum status login_ops_user_create(struct op *op);
 enum status login_ops_user_edit(struct op *op);
 enum status login_ops_user_deactivate(struct op *op);
+/*
+ * login_ops_presented(op, ret_user, ret_cert): whose the certificate is that the client showed; ret_cert may be NULL, else the caller frees it.  ST_DENIED: it showed none, or one that is
+ * nobody's or not valid at this time.
+ */
+MUST_USE enum status login_ops_presented(struct op *op, uint32_t *ret_user, struct x509 **ret_cert);
+
 /* login_ops_cert.c */
+enum status login_ops_smartcard(struct op *op);
 enum status login_ops_cert_own(struct op *op);
 enum status login_ops_cert_read(struct op *op);
 enum status login_ops_cert_add(struct op *op);

@@ -15,7 +15,7 @@
 /* What was shown. */
 struct attempt {
 	struct span username, passphrase, apikey, otp;
-	enum { SECOND_TOTP, SECOND_YUBIKEY } second;
+	enum { SECOND_TOTP, SECOND_YUBIKEY, SECOND_CERTIFICATE } second;
 };
 
 /* A code of a device is longer than any other (as clients tell them apart). */
@@ -54,10 +54,25 @@ static enum status read_type(struct op *op, struct attempt *a)
 		a->second = SECOND_TOTP;
 	else if (span_eq_str(type, "yubikey_otp"))
 		a->second = SECOND_YUBIKEY;
+	else if (span_eq_str(type, "smartcard") || span_eq_str(type, "smc_rest"))
+		a->second = SECOND_CERTIFICATE;
 	else
 		return answer_fail(op->ans, ST_INVALID,
-		                   "logintype must be \"totp\" or \"yubikey_otp\"");
+		                   "logintype must be \"totp\", \"yubikey_otp\" or \"smartcard\"");
 	return ST_OK;
+}
+
+/* The code comes before its type, which may have to be told from it; a certificate needs none. */
+static enum status read_second(struct op *op, struct attempt *a)
+{
+	enum status st = request_string(op->req, "otp", &a->otp, &op->ans->err);
+
+	if (st != ST_OK && st != ST_NOT_FOUND)
+		return op->ans->status = st;
+	st = read_type(op, a);
+	if (st == ST_OK && a->second != SECOND_CERTIFICATE && a->otp.n == 0)
+		st = answer_fail(op->ans, ST_INVALID, "otp is missing");
+	return st;
 }
 
 static enum status read_attempt(struct op *op, struct attempt *ret)
@@ -76,9 +91,7 @@ static enum status read_attempt(struct op *op, struct attempt *ret)
 		if (st == ST_OK)
 			st = login_ops_text(op, "apikey", &a.apikey);
 		if (st == ST_OK)
-			st = login_ops_text(op, "otp", &a.otp);
-		if (st == ST_OK)
-			st = read_type(op, &a);
+			st = read_second(op, &a);
 	}
 	if (st == ST_OK && (a.passphrase.n > PASSPHRASE_MAX || a.username.n > 4 * USER_NAME_MAX))
 		st = answer_fail(op->ans, ST_INVALID, "username or passphrase is too long");
@@ -122,7 +135,10 @@ static enum status take_code(struct op *op, const struct attempt *a, const struc
 
 	if (a->second == SECOND_TOTP)
 		return take_totp(op, a, u);
-	st = login_yubikey_take(&op->view, a->otp, &owner, &op->ans->err);
+	if (a->second == SECOND_CERTIFICATE)
+		st = login_ops_presented(op, &owner, NULL);
+	else
+		st = login_yubikey_take(&op->view, a->otp, &owner, &op->ans->err);
 	if (st == ST_OK && (owner == 0 || owner != u->id))
 		st = ST_DENIED;
 	return st;

@@ -167,7 +167,8 @@ enum status sys_new(const struct sys_config *config, struct sys **ret, struct er
 	    .max_lease_ttl_s = config->max_lease_ttl_s,
 	};
 	token_ops_setup(&s->tokens);
-	s->logins = (struct login_ops){.sched = config->sched, .version = config->version};
+	s->logins = (struct login_ops){
+	    .sched = config->sched, .version = config->version, .smartcards = config->smartcards};
 	login_ops_setup(&s->logins);
 	*ret = s;
 	return ST_OK;

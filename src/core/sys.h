@@ -27,6 +27,8 @@ struct sys_config {
 	const char *storage_type; /* "lmdb", "inmem" */
 	const char *cluster_name; /* NULL: made up at initialisation */
 	int64_t default_lease_ttl_s, max_lease_ttl_s;
+	bool
+	    smartcards; /* a listener asks clients for certificates, so that users can log in with them */
 };
 
 extern const struct engine engine_sys;

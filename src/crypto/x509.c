@@ -137,6 +137,7 @@ enum status x509_read(struct span text, struct x509 **ret, struct err *err)
 
 	if (c == NULL)
 		return pkey_failed(ST_NOMEM);
+	(void)secret_starved(); /* what was before is not this call's */
 	if (text.n > TEXT_MAX)
 		st = ST_LIMIT;
 	else if (looks_like_der(text))
@@ -242,6 +243,7 @@ enum status x509_each(const struct x509 *c, enum x509_name whose, x509_visit *vi
 	int n = X509_NAME_entry_count(name);
 	enum status st = ST_OK;
 
+	(void)secret_starved(); /* what was before is not this call's */
 	for (int i = 0; i < n && st == ST_OK; i++)
 		st = visit_entry(X509_NAME_get_entry(name, i), visit, arg);
 	return st;

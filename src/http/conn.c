@@ -138,6 +138,10 @@ static void handshake(struct conn *c)
 {
 	switch (tls_handshake(c->tls)) {
 	case TLS_OK:
+		if (tls_peer(c->tls, &c->certificate, &c->n_certificate) != ST_OK) {
+			conn_close(c);
+			break;
+		}
 		c->state = CONN_OPEN;
 		conn_done_writing(c);
 		if (conn_holds(c))
@@ -322,6 +326,8 @@ void conn_free(struct conn *c)
 	struct worker *w = c->worker;
 	MUST(c->state == CONN_CLOSED && !c->queued);
 	c->proto->release(c);
+	free(c->certificate);
+	c->certificate = NULL;
 	if (w->n_spare_conns >= SPARE_CONNS_MAX) {
 		free(c);
 		return;

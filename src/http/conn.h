@@ -39,6 +39,9 @@ struct conn {
 	const struct proto *proto;
 	struct h1 *h1;        /* h1.c's memory; NULL while idle for long */
 	struct tls_conn *tls; /* NULL: plain */
+	/* What the client showed in the handshake, DER; NULL: nothing.  Kept until the connection is buried, as the upper floor looks at it. */
+	uint8_t *certificate;
+	size_t n_certificate;
 	struct event ev_read, ev_write;
 	struct conn *next; /* in `spare` or `dead` */
 	struct conn *next_again;

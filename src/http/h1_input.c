@@ -36,6 +36,7 @@ struct h1 *h1_take(struct conn *c)
 	h->in = h->room;
 	h->in_cap = sizeof(h->room);
 	h->x.remote = span_of(c->remote, c->remote_n);
+	h->x.certificate = span_of(c->certificate, c->n_certificate);
 	h->x.loop = &w->loop;
 	h->x.finish = h1_finish;
 	h->x.begin = h1_begin;

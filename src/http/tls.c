@@ -16,6 +16,9 @@
 
 #define DEV_DAYS     365 /* how long development certificates are good */
 #define KEY_FILE_MAX ((size_t)64 << 10)
+/* Of clients' certificates.  A chain lies in locked memory as long as its connection; a signature of a huge key takes a loop's time. */
+#define PEER_CHAIN_MAX    16384 /* bytes */
+#define PEER_KEY_BITS_MAX 8192
 
 struct tls {
 	struct tls_settings settings;
@@ -82,18 +85,46 @@ static void set_rules(SSL_CTX *ctx, enum tls_version min)
 	SSL_CTX_set_alpn_select_cb(ctx, choose_alpn, NULL);
 }
 
+/* In place of the library's own: keys that are too large are refused before they are used, and without authorities whoever shows a certificate may. */
+static int verify_client(X509_STORE_CTX *chain, void *arg)
+{
+	const struct tls_settings *set = arg;
+	X509 *leaf = X509_STORE_CTX_get0_cert(chain);
+	EVP_PKEY *key = leaf != NULL ? X509_get0_pubkey(leaf) : NULL;
+	if (key == NULL || EVP_PKEY_get_bits(key) > PEER_KEY_BITS_MAX) {
+		X509_STORE_CTX_set_error(chain, X509_V_ERR_CERT_REJECTED);
+		return 0;
+	}
+	if (set->client_ca_file != NULL)
+		return X509_verify_cert(chain);
+	X509_STORE_CTX_set_error(chain, X509_V_OK);
+	return 1;
+}
+
 static enum status load_client_ca(SSL_CTX *ctx, const char *file, struct err *err)
 {
-	if (file == NULL)
-		return ST_OK;
 	if (SSL_CTX_load_verify_file(ctx, file) != 1)
 		return fail(err, ST_INVALID, "cannot load the client CA file", file);
 	STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(file);
 	if (names == NULL)
 		return fail(err, ST_INVALID, "cannot load the client CA file", file);
 	SSL_CTX_set_client_CA_list(ctx, names);
-	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
 	return ST_OK;
+}
+
+/* The settings live as long as the context and all its connections. */
+static enum status ask_clients(SSL_CTX *ctx, struct tls_settings *set, struct err *err)
+{
+	if (set->client == TLS_CLIENT_NOT_ASKED)
+		return ST_OK;
+	SSL_CTX_set_verify(ctx,
+	                   SSL_VERIFY_PEER | (set->client == TLS_CLIENT_MUST
+	                                          ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT
+	                                          : 0),
+	                   NULL);
+	SSL_CTX_set_cert_verify_callback(ctx, verify_client, set);
+	SSL_CTX_set_max_cert_list(ctx, PEER_CHAIN_MAX);
+	return set->client_ca_file != NULL ? load_client_ca(ctx, set->client_ca_file, err) : ST_OK;
 }
 
 /* A file's bytes in the library's memory, which is locked and wiped: stdio, which the library reads files with, would leave a copy in its buffer. */
@@ -138,7 +169,7 @@ static enum status use_key(SSL_CTX *ctx, const char *file, struct err *err)
 	return s;
 }
 
-static enum status make_ctx(const struct tls_settings *set, SSL_CTX **ret, struct err *err)
+static enum status make_ctx(struct tls_settings *set, SSL_CTX **ret, struct err *err)
 {
 	enum status s;
 	ERR_clear_error();
@@ -163,7 +194,7 @@ static enum status make_ctx(const struct tls_settings *set, SSL_CTX **ret, struc
 		fail(err, s, "the certificate does not belong to the key file", set->key_file);
 		goto err0;
 	}
-	s = load_client_ca(ctx, set->client_ca_file, err);
+	s = ask_clients(ctx, set, err);
 	if (s != ST_OK)
 		goto err0;
 	*ret = ctx;
@@ -182,7 +213,7 @@ enum status tls_new(const struct tls_settings *settings, struct tls **ret, struc
 	if (t == NULL)
 		return err_set(err, ST_NOMEM, "out of memory");
 	t->settings = *settings;
-	enum status s = make_ctx(settings, &t->ctx, err);
+	enum status s = make_ctx(&t->settings, &t->ctx, err);
 	if (s != ST_OK)
 		goto err0;
 	MUST(pthread_mutex_init(&t->lock, NULL) == 0);
@@ -259,6 +290,28 @@ enum tls_io tls_handshake(struct tls_conn *c)
 {
 	int r = SSL_do_handshake(c->ssl);
 	return r == 1 ? TLS_OK : outcome(c, r);
+}
+
+enum status tls_peer(const struct tls_conn *c, uint8_t **ret, size_t *ret_n)
+{
+	X509 *x = SSL_get0_peer_certificate(c->ssl);
+	int n = x != NULL ? i2d_X509(x, NULL) : 0;
+	uint8_t *der, *end;
+	if (x == NULL) {
+		*ret = NULL;
+		*ret_n = 0;
+		return ST_OK;
+	}
+	der = n > 0 ? malloc((size_t)n) : NULL;
+	end = der;
+	if (der == NULL || i2d_X509(x, &end) != n) {
+		ERR_clear_error();
+		free(der);
+		return ST_NOMEM;
+	}
+	*ret = der;
+	*ret_n = (size_t)n;
+	return ST_OK;
 }
 
 enum tls_io tls_read(struct tls_conn *c, void *buf, size_t n, size_t *ret_n)

@@ -8,12 +8,15 @@
 #include "base/bytes.h"
 
 enum tls_version { TLS_MIN_12, TLS_MIN_13 };
+/* Whether clients are asked for a certificate: not at all; asked, and may have none; asked, and must have one. */
+enum tls_client { TLS_CLIENT_NOT_ASKED, TLS_CLIENT_ASKED, TLS_CLIENT_MUST };
 
 struct tls_settings {
 	const char *cert_file; /* PEM, the chain, leaf first */
 	const char *key_file;  /* PEM */
+	enum tls_client client;
 	const char *
-	    client_ca_file; /* PEM; NULL: clients need no certificate.  Else each must show one signed by these */
+	    client_ca_file; /* PEM; a certificate that a client shows must be good by these (chain, times, use); NULL: any may be shown.  In any case it has the key */
 	enum tls_version min_version;
 };
 
@@ -41,6 +44,11 @@ enum tls_io {
 /* tls_accept(t, fd, ret): begin on a non-blocking socket, which stays the caller's.  Any thread. */
 MUST_USE enum status tls_accept(struct tls *t, int fd, struct tls_conn **ret);
 enum tls_io tls_handshake(struct tls_conn *c);
+/*
+ * tls_peer(c, ret, ret_n): after the handshake: the certificate that the client showed, DER, malloc'ed, and its length; NULL and 0: none.  That it has the key was proven in this very
+ * handshake: no session is ever resumed.  ST_NOMEM.
+ */
+MUST_USE enum status tls_peer(const struct tls_conn *c, uint8_t **ret, size_t *ret_n);
 enum tls_io tls_read(struct tls_conn *c, void *buf, size_t n, size_t *ret_n);
 enum tls_io tls_write(struct tls_conn *c, struct span s, size_t *ret_n);
 /* tls_pending(c): the library holds bytes that were read from the socket already, so that no event will tell of them. */

@@ -18,6 +18,9 @@ static void check_listener(const struct config_listener *l)
 		MUST(l->host != NULL);
 		MUST(l->tls_disable || (l->tls_cert_file != NULL && l->tls_key_file != NULL));
 		MUST(!l->tls_require_client_cert || l->tls_client_ca_file != NULL);
+		MUST(!l->tls_require_client_cert ||
+		     l->tls_client_certificate == CONFIG_CLIENT_REQUIRE);
+		MUST(!l->tls_disable || l->tls_client_certificate == CONFIG_CLIENT_NONE);
 	}
 	MUST(l->max_request_size > 0 && l->max_request_duration_ns > 0 && l->socket_mode <= 0777);
 	MUST(l->http_idle_timeout_ns >= 0 && l->http_read_header_timeout_ns >= 0 &&

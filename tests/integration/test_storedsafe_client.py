@@ -1,10 +1,12 @@
 """The vendor's own client, the PyPI package `storedsafe`, unchanged, over TLS: log-in, vaults, members, users, their certificates, utils."""
+import random
 import subprocess
 import textwrap
 
 import clients
 import pytest
 from certs import Cert
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from safe import ACTIVE, ADMIN, APIKEY, PASSPHRASE, READ, SECRET, WRITE, House, totp
 from server import Server, free_port
 
@@ -56,8 +58,20 @@ SCRIPT = textwrap.dedent("""
     print("all of it")
 """)
 
+# Arguments: address (of port 8443), CA file, API key, username, passphrase, certificate, key.
+CARD_SCRIPT = textwrap.dedent("""
+    import sys
+    from storedsafe import StoredSafe
+    host, ca, apikey, username, passphrase, cert, key = sys.argv[1:]
+    api = StoredSafe(host, apikey, verify=ca)
+    info = api.login_smartcard(username, passphrase, cert, key).json()["CALLINFO"]
+    assert info["status"] == "SUCCESS" and info["username"] == username and api.token == info["token"], info
+    assert StoredSafe(host, apikey, verify=ca).login_smartcard(username, "wrong", cert, key).status_code == 401
+    print("all of it")
+""")
+
 LISTENER = """listener "tcp" {{
-  address = "127.0.0.1:{port}"
+  address = "{address}:{port}"
   tls_cert_file = "{folder}/cert.pem"
   tls_key_file = "{folder}/key.pem"
 }}
@@ -70,7 +84,7 @@ def tls_server(folder):
     subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "2",
                     "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", folder / "key.pem", "-out", folder / "cert.pem"],
                    check=True, capture_output=True)
-    server = Server(folder / "server", config=LISTENER.format(folder=folder, port=(port := free_port())))
+    server = Server(folder / "server", config=LISTENER.format(folder=folder, address="127.0.0.1", port=(port := free_port())))
     server.tls_port = port
     yield server.ready()
     server.close()
@@ -86,3 +100,24 @@ def test_the_vendors_client(tls_server, folder):
     done = subprocess.run([clients.python(), script, f"127.0.0.1:{tls_server.tls_port}", folder / "cert.pem", APIKEY, "client", PASSPHRASE,
                            totp(SECRET), str(other), cert], capture_output=True, text=True, check=False, env={"PATH": "/usr/bin"})
     assert (done.returncode, done.stdout) == (0, "all of it\n"), done.stdout + done.stderr
+
+
+def test_the_vendors_client_with_a_smart_card(folder):
+    """It knows no port but 8443, so the address is one of the many of this machine."""
+    address = f"127.{random.randrange(1, 255)}.{random.randrange(256)}.{random.randrange(1, 255)}"
+    ca, _ = Cert("safe", address=address, usage=ExtendedKeyUsageOID.SERVER_AUTH).write(folder, "server")
+    card = Cert("Card Holder")
+    cert, key = card.write(folder, "card")
+    more = LISTENER.format(folder=folder, address=address, port=8443).replace("/cert.pem", "/server.pem").replace("/key.pem", "/server.key")
+    server = Server(folder / "server", config=more.replace("\n}", '\n  tls_client_certificate = "request"\n}'))
+    try:
+        house = House(server.ready().api)
+        house.user("holder")
+        house.api.post("auth/storedsafe/users/holder/certificate", {"user_cert": card.pem.decode()}).expect(200)
+        script = folder / "drive.py"
+        script.write_text(CARD_SCRIPT)
+        done = subprocess.run([clients.python(), script, address, ca, APIKEY, "holder", PASSPHRASE, cert, key], capture_output=True, text=True, check=False,
+                              env={"PATH": "/usr/bin"})
+        assert (done.returncode, done.stdout) == (0, "all of it\n"), done.stdout + done.stderr
+    finally:
+        server.close()

@@ -1,5 +1,9 @@
 """Certificates for tests: an authority, and what it or nobody signs."""
 import datetime
+import ipaddress
+import ssl
+import tempfile
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -16,9 +20,10 @@ def name_of(common, unit=()):
 
 
 class Cert:
-    """A key and its certificate.  issuer: None signs it with its own key.  begins, ends: days from now."""
+    """A key and its certificate.  issuer: None signs it with its own key.  begins, ends: days from now.  address: of a server."""
 
-    def __init__(self, common, issuer=None, begins=-1, ends=30, authority=False, unit=(), usage=ExtendedKeyUsageOID.CLIENT_AUTH):
+    def __init__(self, common, issuer=None, begins=-1, ends=30, authority=False, unit=(), usage=ExtendedKeyUsageOID.CLIENT_AUTH,
+                 address=None):
         now = datetime.datetime.utcnow().replace(microsecond=0)
         self.key = ec.generate_private_key(ec.SECP256R1())
         made = (x509.CertificateBuilder().subject_name(name_of(common, unit)).issuer_name(issuer.cert.subject if issuer else name_of(common, unit))
@@ -27,6 +32,8 @@ class Cert:
                 .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True))
         if not authority:
             made = made.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+        if address:
+            made = made.add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]), critical=False)
         self.cert = made.sign((issuer or self).key, hashes.SHA256())
 
     @property
@@ -61,3 +68,14 @@ class Cert:
         return {"subject": name(self.cert.subject), "issuer": name(self.cert.issuer), "serial": serial.zfill(len(serial) + len(serial) % 2),
                 "validFrom": self.cert.not_valid_before.isoformat() + "Z", "validTo": self.cert.not_valid_after.isoformat() + "Z",
                 "fingerprint": self.cert.fingerprint(hashes.SHA256()).hex()}
+
+
+def client_context(server, shown=None, version=None):
+    """An ssl context of a client: trusts `server`, a Cert that signed itself, and shows `shown`; version: of TLS, no other."""
+    context = ssl.create_default_context(cadata=server.pem.decode())
+    if version:
+        context.minimum_version = context.maximum_version = version
+    if shown:
+        with tempfile.TemporaryDirectory() as folder:
+            context.load_cert_chain(*shown.write(Path(folder), "shown"))
+    return context

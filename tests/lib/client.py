@@ -2,7 +2,6 @@
 import http.client
 import json
 import select
-import ssl
 import threading
 
 
@@ -37,8 +36,9 @@ class Answer:
 class Client:
     """Requests to one server.  Paths are below /v1/ unless they begin with a slash.  Any number of threads may use it."""
 
-    def __init__(self, host, port, token=None, timeout_s=60, ca_file=None):
-        self.host, self.port, self.token, self.timeout_s, self.ca_file = host, port, token, timeout_s, ca_file
+    def __init__(self, host, port, token=None, timeout_s=60, context=None):
+        """context: of ssl; None: without TLS."""
+        self.host, self.port, self.token, self.timeout_s, self.context = host, port, token, timeout_s, context
         self._local = threading.local()
 
     def _connection(self):
@@ -46,9 +46,8 @@ class Client:
         if connection and connection.sock and select.select([connection.sock], [], [], 0)[0]:
             connection.close()  # the server ended it while it was idle
         if connection is None:
-            if self.ca_file:
-                context = ssl.create_default_context(cafile=self.ca_file)
-                connection = http.client.HTTPSConnection(self.host, self.port, timeout=self.timeout_s, context=context)
+            if self.context:
+                connection = http.client.HTTPSConnection(self.host, self.port, timeout=self.timeout_s, context=self.context)
             else:
                 connection = http.client.HTTPConnection(self.host, self.port, timeout=self.timeout_s)
             self._local.connection = connection

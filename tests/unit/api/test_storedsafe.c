@@ -350,7 +350,7 @@ static void what_is_missing_is_named(void **state)
 	    400, "otp is missing");
 	assert_fails(ask(HTTP_POST, "auth",
 	                 "{\"username\":\"u\",\"passphrase\":\"p\",\"apikey\":\"k\",\"otp\":\"1\","
-	                 "\"logintype\":\"smartcard\"}"),
+	                 "\"logintype\":\"smart\"}"),
 	             400, "logintype");
 	assert_fails(ask(HTTP_POST, "auth", "{\"username\":\"u\",\"keys\":\"short\"}"), 400,
 	             "keys");

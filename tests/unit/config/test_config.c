@@ -99,6 +99,7 @@ static void check_listeners(const struct config *c)
 	assert_string_equal(l->tls_key_file, "/k");
 	assert_string_equal(l->tls_client_ca_file, "/ca");
 	assert_true(l->tls_require_client_cert);
+	assert_int_equal(l->tls_client_certificate, CONFIG_CLIENT_REQUIRE);
 	assert_int_equal(l->tls_min_version, CONFIG_TLS13);
 	assert_int_equal(l->max_request_size, 1048576);
 	assert_int_equal(l->max_request_duration_ns, 30 * NS);
@@ -270,6 +271,16 @@ static const struct {
      "k.hcl:2:16: "},
     {STORE "listener \"tcp\" {\n tls_min_version = \"tls10\" }",
      "k.hcl:3:20: tls_min_version must be"},
+    {STORE "listener \"tcp\" {\n tls_client_certificate = \"maybe\" }",
+     "k.hcl:3:27: tls_client_certificate must be"},
+    {STORE "listener \"tcp\" {\n tls_client_certificate = true }",
+     "k.hcl:3:27: tls_client_certificate must be"},
+    {STORE "listener \"tcp\" { tls_disable = true tls_client_certificate = \"request\" }",
+     "k.hcl:2:16: tls_client_certificate and tls_disable"},
+    {STORE "listener \"tcp\" { tls_cert_file = \"/c\" tls_key_file = \"/k\" tls_client_ca_file = "
+           "\"/a\" tls_require_and_verify_client_cert = true tls_client_certificate = "
+           "\"request\" }",
+     "k.hcl:2:16: tls_require_and_verify_client_cert and tls_client_certificate"},
     /* types and values */
     {FULL "ui = \"perhaps\"", "k.hcl:3:6: ui must be true or false"},
     {FULL "ui = 2", "k.hcl:3:6: ui must be"},
@@ -511,11 +522,37 @@ static void test_unreadable(void **state)
 	assert_null(c);
 }
 
+static void test_listeners_for_smart_cards(void **state)
+{
+	static const char *const words[] = {"none", "request", "require"};
+	static const char *const addresses[] = {"127.0.0.1:8200", "127.0.0.1:8443",
+	                                        "127.0.0.1:8443"};
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		struct config *c = NULL;
+		struct err e = {0};
+		char text[300];
+
+		(void)snprintf(text, sizeof text,
+		               "storage \"inmem\" {}\nlistener \"tcp\" { tls_cert_file = \"/c\" "
+		               "tls_key_file = \"/k\" tls_client_certificate = \"%s\" }",
+		               words[i]);
+		assert_int_equal(config_parse("k.hcl", span_str(text), CONFIG_STRICT, &c, &e),
+		                 ST_OK);
+		assert_int_equal(c->listeners[0].tls_client_certificate, i);
+		assert_string_equal(c->listeners[0].address, addresses[i]);
+		assert_null(c->listeners[0].tls_client_ca_file);
+		config_free(&c);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_defaults),
 	    cmocka_unit_test(test_everything),
+	    cmocka_unit_test(test_listeners_for_smart_cards),
 	    cmocka_unit_test(test_json),
 	    cmocka_unit_test(test_good_values),
 	    cmocka_unit_test(test_refused),

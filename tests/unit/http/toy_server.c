@@ -278,6 +278,7 @@ static size_t add_listener(char **a, int left)
 	if (want > 1) {
 		tls[i].cert_file = a[2];
 		tls[i].key_file = a[3];
+		tls[i].client = want == 4 ? TLS_CLIENT_MUST : TLS_CLIENT_NOT_ASKED;
 		tls[i].client_ca_file = want == 4 ? a[4] : NULL;
 		tls[i].min_version = strcmp(a[0], "-tls13") == 0 ? TLS_MIN_13 : TLS_MIN_12;
 		listeners[i].tls = &tls[i];
