@@ -1,9 +1,7 @@
 /* AES-OFB by OpenSSL EVP, with contexts from the key's shelf. */
 #include "crypto/ofb.h"
 
-#include <openssl/err.h>
-#include <pthread.h>
-
+#include "crypto/evp_fetch.h"
 #include "crypto/evp_shelf.h"
 #include "crypto/secret.h"
 
@@ -17,15 +15,13 @@ struct ofb_key {
 	    *shelf; /* behind a pointer: a key is const to its users, the shelf is not */
 };
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-/* Fetched once, for the life of the process: a fetch for each context is slow. */
-static EVP_CIPHER *ofb128, *ofb256;
-
-static void ciphers_fetch(void)
+/* NULL without memory. */
+static const EVP_CIPHER *cipher_for(size_t key_len)
 {
-	ofb128 = EVP_CIPHER_fetch(NULL, "AES-128-OFB", NULL);
-	ofb256 = EVP_CIPHER_fetch(NULL, "AES-256-OFB", NULL);
-	ERR_clear_error();
+	static EVP_CIPHER *_Atomic ofb128, *_Atomic ofb256;
+
+	return key_len == 16 ? evp_fetch_cipher(&ofb128, "AES-128-OFB")
+	                     : evp_fetch_cipher(&ofb256, "AES-256-OFB");
 }
 
 enum status ofb_key_new(struct span key, struct ofb_key **ret)
@@ -35,12 +31,11 @@ enum status ofb_key_new(struct span key, struct ofb_key **ret)
 
 	if (key.n != 16 && key.n != 32)
 		return ST_INVALID;
-	MUST(pthread_once(&once, ciphers_fetch) == 0);
 	k = secret_alloc(sizeof *k);
 	if (k == NULL)
 		return ST_NOMEM;
 	k->magic = OFB_MAGIC;
-	st = evp_shelf_new(key.n == 16 ? ofb128 : ofb256, key, &k->shelf);
+	st = evp_shelf_new(cipher_for(key.n), key, &k->shelf);
 	if (st != ST_OK) {
 		secret_release(k);
 		return st;

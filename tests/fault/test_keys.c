@@ -22,6 +22,7 @@
 #include "crypto/decimal.h"
 #include "crypto/digest.h"
 #include "crypto/kwp.h"
+#include "crypto/ofb.h"
 #include "crypto/pkey_crypt.h"
 #include "crypto/pkey_sign.h"
 #include "crypto/pkey_text.h"
@@ -321,6 +322,38 @@ static enum status ciphers(void)
 	return s;
 }
 
+/* A key, and a text there and back; nothing of it comes out when memory is lacking. */
+static enum status stream(size_t key_len)
+{
+	static const uint8_t iv[OFB_IV_LEN] = {2}, zeros[20];
+	uint8_t text[] = "some text, 20 bytes.";
+	const struct span t = span_of(text, 20);
+	struct ofb_key *k = NULL;
+	enum status s = ofb_key_new(span_of(kek, key_len), &k);
+
+	if ((s == ST_OK) != (k != NULL))
+		return ST_FULL;
+	for (int i = 0; s == ST_OK && i < 2; i++) {
+		s = ofb_crypt(k, iv, t, text);
+		if (s != ST_OK && memcmp(text, zeros, sizeof zeros) != 0)
+			s = ST_CORRUPT;
+	}
+	if (s == ST_OK && !span_eq_str(t, "some text, 20 bytes."))
+		s = ST_CORRUPT;
+	ofb_key_free(&k);
+	return s;
+}
+
+static enum status stream_128(void)
+{
+	return stream(16);
+}
+
+static enum status stream_256(void)
+{
+	return stream(32);
+}
+
 /* ------------------------------------------------------------ each, without each allocation */
 
 struct call {
@@ -548,11 +581,26 @@ static void every_cipher(void **state)
 	}
 }
 
+/* Not called before: memory may be lacking for what is fetched once, and the next call must find it all the same. */
+static void streams(void **state)
+{
+	static const struct call calls[] = {{"AES-128-OFB", stream_128, ST_OK},
+	                                    {"AES-256-OFB", stream_256, ST_OK}};
+
+	(void)state;
+	memset(&w, 0, sizeof w);
+	for (size_t i = 0; i < 2; i++) {
+		check_starved(&calls[i], ALLOC_FOR_EVER);
+		check_starved(&calls[i], ALLOC_ONCE);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(wrapping_and_hashing),
 	    cmocka_unit_test(every_cipher),
+	    cmocka_unit_test(streams),
 	    cmocka_unit_test(small_keys),
 	    cmocka_unit_test(rsa_keys),
 	    cmocka_unit_test(chains),
