@@ -230,6 +230,12 @@ bool txn_can_write(const struct txn *t)
 	return t->write != NULL;
 }
 
+int64_t txn_now(const struct txn *t)
+{
+	MUST(t->write != NULL);
+	return t->write->now_ns;
+}
+
 bool txn_durable(const struct txn *t)
 {
 	return t->write == NULL && t->durable;

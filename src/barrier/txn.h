@@ -38,6 +38,8 @@ uint64_t txn_number(const struct txn *t);
 /* txn_can_write(t): it is the writer's.  txn_durable(t): a reader's, of a commit that was acknowledged (a snapshot can be a moment ahead of that). */
 bool txn_can_write(const struct txn *t);
 bool txn_durable(const struct txn *t);
+/* txn_now(t): as view_now. */
+int64_t txn_now(const struct txn *t);
 
 /*
  * Only on the writer's transaction (ST_NEEDS_WRITER elsewhere).

@@ -181,6 +181,11 @@ bool view_durable(const struct view *v)
 	return txn_durable(v->txn);
 }
 
+int64_t view_now(const struct view *v)
+{
+	return txn_now(v->txn);
+}
+
 uint32_t view_term(const struct view *v)
 {
 	return keyring_active(txn_keyring(v->txn));

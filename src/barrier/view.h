@@ -73,5 +73,10 @@ bool view_can_write(const struct view *v);
  */
 bool view_durable(const struct view *v);
 uint32_t view_term(const struct view *v);
+/*
+ * view_now(v): writer only (MUST): the wall time of the present group, which never goes back, not even when the clock is set back or the store is opened again: what is
+ * due is due by this time, so what says when must be written by it.
+ */
+int64_t view_now(const struct view *v);
 
 #endif

@@ -254,7 +254,7 @@ enum status key_add_version(const struct key_place *p, struct span name, struct 
 	if (head->latest >= KEY_VERSIONS_MAX)
 		return err_set(err, ST_LIMIT, "the key has as many versions as a key can have");
 	if (version->created_ns == 0)
-		version->created_ns = p->now_ns;
+		version->created_ns = view_now(p->view);
 	version->first_term = view_term(p->view);
 	st = head->latest > 0 ? close_latest(p, name, head, err) : ST_OK;
 	if (st != ST_OK)

@@ -254,6 +254,35 @@ static void the_clock_jumps(void **state)
 	end();
 }
 
+/* Its age counts from when it was made, whatever the clock said then. */
+static void made_while_the_clock_is_back(void **state)
+{
+	int64_t now;
+
+	(void)state;
+	begin();
+	now = clock_wall_ns(&site.h->clock.clock);
+	clock_manual_set_wall(&site.h->clock, now - INT64_C(10) * HOUR * NS_PER_S);
+	make("made", "{\"auto_rotate_period\":\"2h\"}");
+	make("rotated", "{\"auto_rotate_period\":\"2h\"}");
+	make("configured", "{}");
+	house_later(site.h, HOUR);
+	must(VERB_WRITE, "t/keys/rotated/rotate", "{}");
+	config("configured", "{\"auto_rotate_period\":\"2h\"}");
+	house_later(site.h, HOUR - 1);
+	assert_int_equal(latest("made"), 1);
+	assert_int_equal(latest("configured"), 1);
+	house_later(site.h, 1);
+	assert_int_equal(latest("made"), 2);
+	assert_int_equal(latest("configured"), 2);
+	assert_int_equal(latest("rotated"), 2);
+	house_later(site.h, HOUR - 1);
+	assert_int_equal(latest("rotated"), 2);
+	house_later(site.h, 1);
+	assert_int_equal(latest("rotated"), 3);
+	end();
+}
+
 static void many_at_once(void **state)
 {
 	char name[32];
@@ -530,6 +559,7 @@ int main(void)
 	    cmocka_unit_test(not_while_soft_deleted),
 	    cmocka_unit_test(not_when_deleted),
 	    cmocka_unit_test(the_clock_jumps),
+	    cmocka_unit_test(made_while_the_clock_is_back),
 	    cmocka_unit_test(many_at_once),
 	    cmocka_unit_test(due_while_sealed),
 	    cmocka_unit_test(the_commit_fails),
