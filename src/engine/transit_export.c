@@ -1,36 +1,26 @@
-/* export/KIND/NAME[/VERSION]: key material in clear, of keys that are exportable; public halves and certificates of any. */
+/*
+ * export/KIND/NAME[/VERSION]: key material in clear, of keys that are exportable; public halves and certificates of any.  Many versions that take long are copied
+ * on the loop and written by the pool; they are the answer if the key is still what it was then.
+ */
+#include <stdlib.h>
 #include <string.h>
 
-#include "crypto/ct.h"
-#include "crypto/pkey_text.h"
+#include "engine/transit_export.h"
 #include "engine/transit_impl.h"
-#include "engine/transit_material.h"
 
 #define PAGE_MAX 1000
-#define TEXT_MAX 8192u /* more than any key has as base64 or PEM */
+/* Versions that are exported where the request arrives, though each takes long. */
+#define AT_ONCE 16
 
-enum export_kind {
-	EXPORT_ENCRYPTION,
-	EXPORT_SIGNING,
-	EXPORT_HMAC,
-	EXPORT_PUBLIC,
-	EXPORT_CHAIN,
-	EXPORT_KINDS
-};
 static const char *const kind_names[EXPORT_KINDS] = {"encryption-key", "signing-key", "hmac-key",
                                                      "public-key", "certificate-chain"};
-
-enum export_format { FORMAT_DEFAULT, FORMAT_RAW, FORMAT_DER, FORMAT_PEM, FORMATS };
 static const char *const format_names[FORMATS] = {"", "raw", "der", "pem"};
 
 struct exporting {
-	enum export_kind kind;
-	enum export_format format;
+	struct export_form form;
 	const struct key_place *p;
 	const struct named_key *k;
-	const struct key_type_info *info;
-	char *text; /* TEXT_MAX bytes, locked */
-	struct json_writer w;
+	struct version_range range;
 	struct err *err;
 };
 
@@ -135,194 +125,36 @@ enum status answer_data(struct op *op, struct err *err)
 	return ST_OK;
 }
 
-/* ---- one version ---- */
+/* ---- what may be exported ---- */
 
-static enum status bad_format(struct exporting *x, const char *supported)
+static const char *kind_unfit(const struct exporting *x)
 {
-	return err_set(x->err, ST_INVALID,
-	               "unknown format for a key of type %s; supported values are %s",
-	               x->info->name, supported);
+	const struct key_type_info *info = key_type_info(x->form.type);
+
+	if (x->form.kind == EXPORT_ENCRYPTION && !info->encrypts)
+		return "encryption not supported for the key";
+	if (x->form.kind == EXPORT_SIGNING && !info->signs)
+		return "signing not supported for the key";
+	if (x->form.kind == EXPORT_CHAIN && !info->signs)
+		return "certificate chain not supported for keys that do not support signing";
+	if (x->form.kind == EXPORT_PUBLIC && info->public_name == NULL)
+		return "the key has no public key";
+	if (x->form.kind == EXPORT_PUBLIC && x->k->head.derived)
+		return "the public keys of a derived key are those of its contexts: read the key "
+		       "with a context";
+	return NULL;
 }
 
-static enum status put_base64(struct exporting *x, struct span bytes)
+static enum status check(const struct exporting *x)
 {
-	if (bytes.n > TEXT_MAX / 2)
-		return err_set(x->err, ST_CORRUPT, "a key is too large to be exported");
-	ct_base64(bytes, x->text);
-	json_string(&x->w, span_of(x->text, BASE64_LEN(bytes.n)));
-	return ST_OK;
-}
-
-static enum status put_symmetric(struct exporting *x, struct span key)
-{
-	if (x->format == FORMAT_DER || x->format == FORMAT_PEM)
-		return bad_format(x, "`` or `raw`");
-	return put_base64(x, key);
-}
-
-/* PEM ends with a line end; the reference has that for RSA keys and not for others. */
-static void put_text(struct exporting *x, struct span text)
-{
-	if (x->info->family != FAMILY_RSA && text.n > 0 && text.p[text.n - 1] == '\n')
-		text.n--;
-	json_string(&x->w, text);
-}
-
-static enum status put_private_pkey(struct exporting *x, const struct pkey *k)
-{
-	struct secret *text = NULL;
-	enum status st;
-
-	if (x->format == FORMAT_DER)
-		st = pkey_pkcs8(k, &text);
-	else if (x->format == FORMAT_PEM)
-		st = pkey_pkcs8_pem(k, &text);
-	else
-		st = pkey_export(k, &text);
-	if (st != ST_OK)
-		return err_set(x->err, st, "no locked memory to export a key");
-	if (x->format == FORMAT_DER)
-		st = put_base64(x, secret_span(text));
-	else
-		put_text(x, secret_span(text));
-	secret_free(&text);
-	return st;
-}
-
-/* The formats of an asymmetric key: only ed25519 has a raw one. */
-static enum status check_format(struct exporting *x)
-{
-	return x->format == FORMAT_RAW && x->info->family != FAMILY_ED25519
-	           ? bad_format(x, "``, `der` or `pem`")
-	           : ST_OK;
-}
-
-static enum status put_asymmetric(struct exporting *x, const struct version_data *d)
-{
-	struct pkey *k = NULL;
-	enum status st = check_format(x);
-
-	if (st != ST_OK)
-		return st;
-	if (d->private_key.n == 0) { /* as the reference answers */
-		json_cstr(&x->w, "");
-		return ST_OK;
-	}
-	st = material_pkey(x->k->head.type, d, &k, x->err);
-	if (st == ST_OK)
-		st = put_private_pkey(x, k);
-	pkey_unref(&k);
-	return st;
-}
-
-static enum status put_public(struct exporting *x, const struct version_data *d)
-{
-	struct pkey *k = NULL;
-	struct builder text = {.max = 0};
-	enum status st = check_format(x);
-
-	if (st == ST_OK && x->format == FORMAT_DER)
-		return put_base64(x, d->public_key);
-	if (st == ST_OK)
-		st = material_pkey(x->k->head.type, d, &k, x->err);
-	if (st == ST_OK)
-		st = x->format == FORMAT_PEM ? pkey_spki_pem(k, &text) : key_public_text(k, &text);
-	if (st == ST_OK)
-		put_text(x, builder_span(&text));
-	builder_free(&text);
-	pkey_unref(&k);
-	return st;
-}
-
-static enum status put_chain(struct exporting *x, const struct version_data *d)
-{
-	struct builder pem = {.max = 0};
-	enum status st = key_chain_text(d->chain, &pem);
-
-	if (st == ST_OK)
-		json_string(&x->w, builder_span(&pem));
-	builder_free(&pem);
-	return st == ST_OK ? st : err_set(x->err, st, "a chain of certificates is damaged");
-}
-
-static enum status put_value(struct exporting *x, const struct version_data *d)
-{
-	switch (x->kind) {
-	case EXPORT_HMAC:
-		return put_symmetric(x, d->mac_key);
-	case EXPORT_PUBLIC:
-		return put_public(x, d);
-	case EXPORT_CHAIN:
-		return put_chain(x, d);
-	case EXPORT_ENCRYPTION:
-	case EXPORT_SIGNING:
-	case EXPORT_KINDS:
-	default:
-		return x->info->public_name == NULL ? put_symmetric(x, d->private_key)
-		                                    : put_asymmetric(x, d);
-	}
-}
-
-/* ---- the call ---- */
-
-/* Why a version is not in an answer; NULL: it is. */
-static const char *why_not(const struct exporting *x, const struct version_data *d)
-{
-	const char *why = version_unusable(d->state);
-
-	if (why == NULL && x->kind == EXPORT_CHAIN && d->chain.n == 0)
-		why = "selected key version does not have a certificate chain imported";
-	return why;
-}
-
-/* It is left out of many, and refused alone. */
-static enum status put_version(struct exporting *x, uint32_t number,
-                               const struct version_range *range)
-{
-	struct version_data d;
-	char name[16];
-	struct builder text;
 	const char *why;
-	enum status st = key_read_version(x->p, &x->k->head.id, number, &d, x->err);
 
-	if (st == ST_NOT_FOUND)
-		return err_set(x->err, ST_INVALID, "version does not exist or cannot be found");
-	if (st != ST_OK)
-		return st;
-	why = why_not(x, &d);
-	if (why != NULL)
-		return range->alone ? err_set(x->err, ST_INVALID, "%s", why) : ST_OK;
-	builder_init_fixed(&text, name, sizeof name);
-	builder_dec(&text, number);
-	json_name_span(&x->w, builder_span(&text));
-	return put_value(x, &d);
-}
-
-static enum status check_kind(struct exporting *x)
-{
-	const char *why = NULL;
-
-	if (x->kind == EXPORT_ENCRYPTION && !x->info->encrypts)
-		why = "encryption not supported for the key";
-	else if (x->kind == EXPORT_SIGNING && !x->info->signs)
-		why = "signing not supported for the key";
-	else if (x->kind == EXPORT_CHAIN && !x->info->signs)
-		why = "certificate chain not supported for keys that do not support signing";
-	else if (x->kind == EXPORT_PUBLIC && x->info->public_name == NULL)
-		why = "the key has no public key";
-	else if (x->kind == EXPORT_PUBLIC && x->k->head.derived)
-		why = "the public keys of a derived key are those of its contexts: read the key "
-		      "with a context";
-	return why == NULL ? ST_OK : err_set(x->err, ST_INVALID, "%s", why);
-}
-
-static enum status check(struct exporting *x)
-{
-	if (!x->k->head.exportable && x->kind != EXPORT_PUBLIC && x->kind != EXPORT_CHAIN)
+	if (!x->k->head.exportable && x->form.kind != EXPORT_PUBLIC && x->form.kind != EXPORT_CHAIN)
 		return err_set(x->err, ST_INVALID, "private key material is not exportable");
 	if (x->k->head.soft_deleted)
 		return err_set(x->err, ST_INVALID, KEY_SOFT_DELETED_TEXT);
-	return check_kind(x);
+	why = kind_unfit(x);
+	return why == NULL ? ST_OK : err_set(x->err, ST_INVALID, "%s", why);
 }
 
 static enum status begin(struct op *op, struct exporting *x)
@@ -332,45 +164,240 @@ static enum status begin(struct op *op, struct exporting *x)
 
 	if (st != ST_OK && st != ST_NOT_FOUND)
 		return st;
-	x->kind = (enum export_kind)find_name(op->arg[0], kind_names, EXPORT_KINDS);
-	if (x->kind == EXPORT_KINDS)
+	x->form.kind = (enum export_kind)find_name(op->arg[0], kind_names, EXPORT_KINDS);
+	if (x->form.kind == EXPORT_KINDS)
 		return err_set(x->err, ST_INVALID, "invalid export type: %.*s", (int)op->arg[0].n,
 		               (const char *)op->arg[0].p);
-	x->format = (enum export_format)find_name(format, format_names, FORMATS);
-	if (x->format == FORMATS)
+	x->form.format = (enum export_format)find_name(format, format_names, FORMATS);
+	if (x->form.format == FORMATS)
 		return err_set(x->err, ST_INVALID, "invalid format: %.*s",
 		               (int)(format.n < 64 ? format.n : 64), (const char *)format.p);
 	st = key_find(x->p, op->arg[1], &x->k, x->err);
 	if (st != ST_OK)
 		return st;
-	x->info = key_type_info(x->k->head.type);
-	x->text = (char *)view_alloc(x->p->view, TEXT_MAX);
-	if (x->text == NULL)
-		return err_set(x->err, ST_NOMEM, "no locked memory to export a key");
-	return check(x);
+	x->form.type = x->k->head.type;
+	st = check(x);
+	return st == ST_OK ? version_range(op, op->arg[2], &x->k->head, &x->range, x->err) : st;
 }
 
-static enum status export_versions(struct op *op, struct exporting *x)
-{
-	struct version_range range;
-	enum status st = version_range(op, op->arg[2], &x->k->head, &range, x->err);
+/* ---- a version ---- */
 
+/* Why a version is not in an answer; NULL: it is. */
+static const char *why_not(const struct export_form *f, const struct version_data *d)
+{
+	const char *why = version_unusable(d->state);
+
+	if (why == NULL && f->kind == EXPORT_CHAIN && d->chain.n == 0)
+		why = "selected key version does not have a certificate chain imported";
+	return why;
+}
+
+/* One that is not to be in the answer is left out of many (*ret_there is false), and refused alone. */
+static enum status read_version(const struct exporting *x, uint32_t number,
+                                struct version_data *ret, bool *ret_there)
+{
+	const char *why;
+	enum status st = key_read_version(x->p, &x->k->head.id, number, ret, x->err);
+
+	if (st == ST_NOT_FOUND)
+		return err_set(x->err, ST_INVALID, "version does not exist or cannot be found");
 	if (st != ST_OK)
 		return st;
-	json_writer_init(&x->w, &op->ans->data);
-	json_begin_object(&x->w);
-	json_name(&x->w, "keys");
-	json_begin_object(&x->w);
-	for (uint32_t n = range.from; st == ST_OK && n <= range.to; n++)
-		st = put_version(x, n, &range);
+	why = why_not(&x->form, ret);
+	if (why != NULL && x->range.alone)
+		return err_set(x->err, ST_INVALID, "%s", why);
+	*ret_there = why == NULL;
+	return ST_OK;
+}
+
+static enum status put_version(const struct export_form *f, uint32_t number,
+                               const struct version_data *d, char *room, struct json_writer *w,
+                               struct err *err)
+{
+	char name[16];
+	struct builder text;
+
+	builder_init_fixed(&text, name, sizeof name);
+	builder_dec(&text, number);
+	json_name_span(w, builder_span(&text));
+	return export_value(f, d, room, w, err);
+}
+
+static void put_begin(struct json_writer *w, struct builder *b)
+{
+	json_writer_init(w, b);
+	json_begin_object(w);
+	json_name(w, "keys");
+	json_begin_object(w);
+}
+
+static void put_end(struct json_writer *w, struct span name, enum key_type type)
+{
+	json_end_object(w);
+	json_put_string(w, "name", name);
+	json_put_cstr(w, "type", key_type_info(type)->name);
+	json_end_object(w);
+}
+
+/* ---- here and now ---- */
+
+static enum status export_here(struct op *op, const struct exporting *x)
+{
+	char *room = (char *)view_alloc(x->p->view, EXPORT_ROOM);
+	struct json_writer w;
+	enum status st = ST_OK;
+
+	if (room == NULL)
+		return err_set(x->err, ST_NOMEM, "no locked memory to export a key");
+	put_begin(&w, &op->ans->data);
+	for (uint32_t n = x->range.from; st == ST_OK && n <= x->range.to; n++) {
+		struct version_data d;
+		bool there;
+
+		st = read_version(x, n, &d, &there);
+		if (st == ST_OK && there)
+			st = put_version(&x->form, n, &d, room, &w, x->err);
+	}
 	if (st != ST_OK)
 		return st;
-	json_end_object(&x->w);
-	json_put_string(&x->w, "name", x->k->name);
-	json_put_cstr(&x->w, "type", x->info->name);
-	json_end_object(&x->w);
-	version_range_warn(op, &x->k->head, &range);
+	put_end(&w, x->k->name, x->form.type);
 	return answer_data(op, x->err);
+}
+
+/* ---- on the pool ---- */
+
+struct page_version {
+	uint32_t number;
+	struct version_data data; /* what export_value needs of it */
+};
+
+struct page {
+	struct slow slow; /* first */
+	struct slow_since since;
+	struct export_form form;
+	struct key_id id;
+	uint64_t changes;  /* of the key, when it was copied */
+	struct arena room; /* what the spans point to */
+	struct span name;
+	struct page_version *versions;
+	size_t n;
+	struct builder data; /* the answer's */
+	enum status status;
+	struct err err;
+};
+
+static void page_run(struct slow *work)
+{
+	struct page *g = (struct page *)(void *)work;
+	char *room = (char *)arena_alloc(&g->room, EXPORT_ROOM);
+	struct json_writer w;
+	enum status st = room != NULL ? ST_OK : ST_NOMEM;
+
+	put_begin(&w, &g->data);
+	for (size_t i = 0; st == ST_OK && i < g->n; i++)
+		st = slow_is_over(&g->since) ? ST_UNAVAILABLE
+		                             : put_version(&g->form, g->versions[i].number,
+		                                           &g->versions[i].data, room, &w, &g->err);
+	if (st == ST_OK) {
+		put_end(&w, g->name, g->form.type);
+		st = builder_status(&g->data);
+	}
+	g->status = st;
+}
+
+static void page_free(struct slow **work)
+{
+	struct page *g = (struct page *)(void *)*work;
+
+	*work = NULL;
+	arena_free(&g->room);
+	builder_free(&g->data);
+	free(g->versions);
+	free(g);
+}
+
+static enum status keep(struct arena *room, struct span *s)
+{
+	uint8_t *p = arena_alloc(room, s->n + 1);
+
+	if (p == NULL)
+		return ST_NOMEM;
+	if (s->n > 0)
+		memcpy(p, s->p, s->n);
+	*s = span_of(p, s->n);
+	return ST_OK;
+}
+
+static enum status copy_version(const struct exporting *x, uint32_t number, struct page *g)
+{
+	struct page_version *v = &g->versions[g->n];
+	struct version_data d;
+	bool there;
+	enum status st = read_version(x, number, &d, &there);
+
+	if (st != ST_OK || !there)
+		return st;
+	*v = (struct page_version){.number = number};
+	*export_part(&x->form, &v->data) = *export_part(&x->form, &d);
+	g->n++;
+	return keep(&g->room, export_part(&x->form, &v->data));
+}
+
+static enum status copy_versions(const struct exporting *x, struct page *g)
+{
+	enum status st;
+
+	g->slow = (struct slow){.run = page_run, .free = page_free};
+	g->since = slow_since(x->p->transit);
+	g->form = x->form;
+	g->id = x->k->head.id;
+	g->changes = x->k->head.changes;
+	g->name = x->k->name;
+	g->versions = calloc((size_t)x->range.to - x->range.from + 1, sizeof *g->versions);
+	st = g->versions == NULL ? ST_NOMEM : keep(&g->room, &g->name);
+	for (uint32_t n = x->range.from; st == ST_OK && n <= x->range.to; n++)
+		st = copy_version(x, n, g);
+	return st == ST_NOMEM ? err_set(x->err, st, "no locked memory to export a key") : st;
+}
+
+static bool is_of_now(const struct page *g, const struct key_head *h)
+{
+	return g->changes == h->changes && memcmp(g->id.b, h->id.b, KEY_ID_LEN) == 0;
+}
+
+static enum status export_by_pool(struct op *op, const struct exporting *x)
+{
+	struct page *g = (struct page *)(void *)op->slow;
+	struct slow *work;
+	enum status st;
+
+	if (g != NULL && is_of_now(g, &x->k->head)) {
+		if (g->status != ST_OK)
+			return err_set(x->err, g->status, "%s", err_text(&g->err, g->status));
+		builder_free(&op->ans->data);
+		op->ans->data = g->data;
+		g->data = (struct builder){.max = 0};
+		return answer_data(op, x->err);
+	}
+	g = calloc(1, sizeof *g);
+	if (g == NULL)
+		return err_set(x->err, ST_NOMEM, "no memory to export a key");
+	st = copy_versions(x, g);
+	if (st == ST_OK) {
+		op->slow = &g->slow;
+		return ST_PENDING;
+	}
+	work = &g->slow;
+	page_free(&work);
+	return st;
+}
+
+/* ---- the call ---- */
+
+static bool takes_long(const struct exporting *x)
+{
+	return export_is_slow(&x->form) && x->range.to >= x->range.from &&
+	       x->range.to - x->range.from >= AT_ONCE;
 }
 
 enum status transit_export_op(struct op *op)
@@ -381,8 +408,10 @@ enum status transit_export_op(struct op *op)
 	enum status st = begin(op, &x);
 
 	if (st == ST_OK)
-		st = export_versions(op, &x);
-	if (st == ST_OK || (st == ST_NOT_FOUND && err.text[0] == 0))
+		st = takes_long(&x) ? export_by_pool(op, &x) : export_here(op, &x);
+	if (st == ST_OK)
+		version_range_warn(op, &x.k->head, &x.range);
+	if (st == ST_OK || st == ST_PENDING || (st == ST_NOT_FOUND && err.text[0] == 0))
 		return op->ans->status = st;
 	builder_reset(&op->ans->data);
 	return answer_fail(op->ans, st, "%s", err_text(&err, st));

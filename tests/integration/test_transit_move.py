@@ -323,6 +323,55 @@ def test_export_versions(mount, name):
     assert page.data["keys"] == {} and "after=3" in page.body["warnings"][0]
 
 
+@pytest.mark.parametrize("kind", ["ed25519", "ecdsa-p256", "rsa-2048"])
+def test_export_of_many_versions(mount, name, kind):
+    """More than are written where the request arrives: the same as each alone."""
+    make(mount, name, kind)
+    for _ in range(19):
+        mount.post(f"mv/keys/{name}/rotate").expect(200)
+    mount.post(f"mv/keys/{name}/versions/7", {"state": "disabled"}).expect(204)
+    for call in ("signing-key", "public-key"):
+        for form in ("", "der", "pem"):
+            every = mount.get(f"mv/export/{call}/{name}?format={form}").expect(200).data
+            assert every["name"] == name and every["type"] == kind
+            assert list(every["keys"]) == [str(n) for n in range(1, 21) if n != 7] and len(set(every["keys"].values())) == 19
+            for number in ("1", "8", "20"):
+                assert mount.get(f"mv/export/{call}/{name}/{number}?format={form}").expect(200).data["keys"] == {number: every["keys"][number]}
+    page = mount.get(f"mv/export/signing-key/{name}?after=1&limit=18").expect(200)
+    assert list(page.data["keys"]) == [str(n) for n in range(2, 20) if n != 7] and "after=19" in page.body["warnings"][0]
+    assert "certificate chain" in mount.get(f"mv/export/certificate-chain/{name}/1").expect(400).errors
+    assert mount.get(f"mv/export/certificate-chain/{name}").expect(200).data["keys"] == {}
+    if kind != "ed25519":
+        assert "unknown format" in mount.get(f"mv/export/signing-key/{name}?format=raw").expect(400).errors
+
+
+def test_export_while_the_key_changes(mount, name):
+    """What the pool wrote is answered only if the key is still the same: all versions of a moment, none that was given up before the call."""
+    make(mount, name, "ecdsa-p256")
+    for _ in range(19):
+        mount.post(f"mv/keys/{name}/rotate").expect(200)
+    stop = threading.Event()
+
+    def change():
+        while not stop.is_set():
+            mount.post(f"mv/keys/{name}/rotate").expect(200)
+
+    changer = threading.Thread(target=change)
+    changer.start()
+    try:
+        for _ in range(100):
+            latest = mount.get(f"mv/keys/{name}").expect(200).data["latest_version"]
+            reply = mount.get(f"mv/export/signing-key/{name}")
+            if reply.status == 503:
+                continue
+            keys = list(reply.expect(200).data["keys"])
+            assert keys == [str(n) for n in range(1, len(keys) + 1)] and len(keys) >= min(latest, 1000)
+    finally:
+        stop.set()
+        changer.join()
+    assert list(mount.get(f"mv/export/signing-key/{name}").expect(200).data["keys"])[:20] == [str(n) for n in range(1, 21)]
+
+
 def test_export_refused(mount, name):
     mount.get(f"mv/export/encryption-key/{name}").expect(404)
     mount.post(f"mv/keys/{name}", {}).expect(200)

@@ -144,6 +144,17 @@ static void exports(void **state)
 	}
 }
 
+/* So many that the pool writes them. */
+static void exports_of_many(void **state)
+{
+	struct booth *b = *state;
+
+	make_keys(b);
+	for (int i = 0; i < 16; i++)
+		booth_good(b, "keys/ecdsa-p256/rotate", "{}");
+	both(b, VERB_READ, "export/signing-key/ecdsa-p256", "{}", NULL);
+}
+
 static void backups(void **state)
 {
 	struct booth *b = *state;
@@ -217,8 +228,8 @@ static void requests(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {CASE(exports), CASE(backups), CASE(imports),
-	                                   CASE(requests)};
+	const struct CMUnitTest tests[] = {CASE(exports), CASE(exports_of_many), CASE(backups),
+	                                   CASE(imports), CASE(requests)};
 
 	return cmocka_run_group_tests(tests, booth_process, NULL);
 }
