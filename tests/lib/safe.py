@@ -5,6 +5,8 @@ import hmac
 import struct
 import time
 
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
 SECRET = base64.b32encode(b"12345678901234567890").decode()
 PASSPHRASE = "correct horse battery"
 APIKEY = "the-api-key-of-the-tests"
@@ -66,3 +68,26 @@ class House:
     def session(self, username, status=READ | ACTIVE):
         self.user(username, status)
         return Safe(self.api).log_in(username)
+
+
+class Device:
+    """A Yubico device: each press gives the next code.  The layout is Yubico's: private id, counter, time, use, random, CRC-16 (ISO 13239), one block of AES-128."""
+
+    def __init__(self, public_id, key=bytes(range(16)), private_id=b"prvate"):
+        self.public_id, self.key, self.private_id, self.presses = public_id, key, private_id, 0
+
+    def register(self, api, user):
+        api.post(f"auth/storedsafe/users/{user}/otp", {"type": "yubikey", "public_id": self.public_id, "key": self.key.hex(),
+                                                       "private_id": self.private_id.hex()}).expect(204)
+
+    def press(self):
+        self.presses += 1
+        block = self.private_id + struct.pack("<HHBBH", 1 + self.presses // 256, 7, 7, self.presses % 256, 4711)
+        crc = 0xFFFF
+        for byte in block:
+            crc ^= byte
+            for _ in range(8):
+                crc = crc >> 1 ^ (0x8408 if crc & 1 else 0)
+        cipher = Cipher(algorithms.AES(self.key), modes.ECB()).encryptor()
+        sealed = cipher.update(block + struct.pack("<H", crc ^ 0xFFFF)) + cipher.finalize()
+        return self.public_id + "".join("cbdefghijklnrtuv"[digit] for byte in sealed for digit in (byte >> 4, byte & 15))
