@@ -53,6 +53,7 @@ struct daemon {
 	struct sched *sched;
 	struct engine_table engines; /* that operators can mount */
 	struct transit *transit;
+	struct storedsafe storedsafe;
 	struct upkeep *upkeep;
 	struct pool *pool;
 	struct audit *audit;
@@ -302,14 +303,18 @@ static enum status make_later(void *ctx, struct slow *work)
 
 static enum status build_engines(struct daemon *d, struct err *err)
 {
-	static struct storedsafe storedsafe = {.version = KEYTURN_VERSION};
-	const struct transit_config tc = {.prefix = "vault:v", .make_later = make_later, .ctx = d};
+	struct transit_config tc = {
+	    .manner = &transit_manner_vault, .make_later = make_later, .ctx = d};
 
+	d->storedsafe.version = KEYTURN_VERSION;
 	if (transit_new(&tc, &d->transit) != ST_OK)
+		return err_set(err, ST_NOMEM, "out of memory");
+	tc.manner = &storedsafe_manner;
+	if (transit_new(&tc, &d->storedsafe.keys) != ST_OK)
 		return err_set(err, ST_NOMEM, "out of memory");
 	d->engines = (struct engine_table){.entries = {{&engine_kv, NULL},
 	                                               {&engine_transit, d->transit},
-	                                               {&engine_storedsafe, &storedsafe}},
+	                                               {&engine_storedsafe, &d->storedsafe}},
 	                                   .n = 3};
 	const struct upkeep_config uc = {
 	    .engines = &d->engines,
@@ -511,6 +516,7 @@ static void tear_down(struct daemon *d)
 	sys_free(&d->sys);
 	upkeep_free(&d->upkeep);
 	transit_free(&d->transit);
+	transit_free(&d->storedsafe.keys);
 	metrics_free(&d->metrics);
 	audit_free(&d->audit);
 	sched_free(&d->sched);

@@ -30,11 +30,44 @@ unsigned safe_http_status(enum status st)
 
 static bool may_be_shown(struct span name)
 {
-	static const char *const harmless[] = {
-	    "username",  "logintype", "fullname",  "email",    "status",      "otpprefix",
-	    "totp",      "vaultname", "groupname", "policy",   "description", "searchstring",
-	    "policyid",  "vaultid",   "fieldname", "type",     "length",      "language",
-	    "delimiter", "delimeter", "words",     "min_char", "max_char"};
+	static const char *const harmless[] = {"username",
+	                                       "logintype",
+	                                       "fullname",
+	                                       "email",
+	                                       "status",
+	                                       "otpprefix",
+	                                       "totp",
+	                                       "vaultname",
+	                                       "groupname",
+	                                       "policy",
+	                                       "description",
+	                                       "searchstring",
+	                                       "policyid",
+	                                       "vaultid",
+	                                       "fieldname",
+	                                       "type",
+	                                       "length",
+	                                       "language",
+	                                       "delimiter",
+	                                       "delimeter",
+	                                       "words",
+	                                       "min_char",
+	                                       "max_char",
+	                                       "allow_export",
+	                                       "allow_backup",
+	                                       "allow_delete",
+	                                       "info",
+	                                       "key_version",
+	                                       "to_version",
+	                                       "bits",
+	                                       "state",
+	                                       "rewrap_only",
+	                                       "auto_rotate_period",
+	                                       "max_operations",
+	                                       "min_decryption_version",
+	                                       "min_encryption_version",
+	                                       "max_versions",
+	                                       "retire_after"};
 
 	for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)
 		if (span_eq_str(name, harmless[i]))
@@ -46,6 +79,31 @@ static bool may_be_shown(struct span name)
 static bool is_token(struct span name)
 {
 	return span_eq_str(name, "token");
+}
+
+/* What the envelope is made from: the request, and the route that was found; both may be NULL. */
+struct sent {
+	const struct request *request;
+	const struct route *route;
+	const struct path *path;
+};
+
+/* The path's segments that are echoed. */
+static bool echoed(const struct sent *s, unsigned i, struct span *ret_name, struct span *ret_value)
+{
+	return s->route != NULL && s->route->echo == ECHO_PATH &&
+	       route_segment(s->route, s->path, i, ret_name, ret_value);
+}
+
+/* Sent otherwise too, it is the path's that is shown. */
+static bool is_of_path(const struct sent *s, struct span name)
+{
+	struct span known, value;
+
+	for (unsigned i = 0; echoed(s, i, &known, &value); i++)
+		if (span_eq(known, name))
+			return true;
+	return false;
 }
 
 /* An array or an object is shown when all in it are plain values. */
@@ -61,12 +119,22 @@ static bool is_flat(const struct json_value *v)
 	return true;
 }
 
-static void put_body(struct json_writer *w, const struct json_value *body)
+static void put_path(struct json_writer *w, const struct sent *s)
+{
+	struct span name, value;
+
+	for (unsigned i = 0; echoed(s, i, &name, &value); i++) {
+		json_name_span(w, name);
+		json_string(w, value);
+	}
+}
+
+static void put_body(struct json_writer *w, const struct sent *s, const struct json_value *body)
 {
 	const struct json_value *v = json_first(body);
 
 	for (uint32_t i = 0; i < body->count; i++, v = json_next(v)) {
-		if (is_token(v->name))
+		if (is_token(v->name) || is_of_path(s, v->name))
 			continue;
 		json_name_span(w, v->name);
 		if (may_be_shown(v->name) && is_flat(v))
@@ -85,12 +153,14 @@ static bool was_shown(const struct request *r, unsigned at)
 	return json_member_span(r->data, r->query[at].name) != NULL;
 }
 
-static void put_query(struct json_writer *w, const struct request *r)
+static void put_query(struct json_writer *w, const struct sent *s)
 {
+	const struct request *r = s->request;
+
 	for (unsigned i = 0; i < r->n_query; i++) {
 		struct span name = r->query[i].name;
 
-		if (is_token(name) || was_shown(r, i))
+		if (is_token(name) || is_of_path(s, name) || was_shown(r, i))
 			continue;
 		json_name_span(w, name);
 		if (may_be_shown(name))
@@ -101,20 +171,24 @@ static void put_query(struct json_writer *w, const struct request *r)
 }
 
 /* An object; nothing in it: an empty array, as clients of this API know it. */
-static void put_data(struct json_writer *w, const struct request *r)
+static void put_data(struct json_writer *w, const struct sent *s)
 {
+	const struct request *r = s->request;
+	struct span name, value;
 	bool token = r != NULL && r->token.n > 0;
 
 	json_name(w, "DATA");
-	if (r == NULL || (!token && r->n_query == 0 && (r->data == NULL || r->data->count == 0))) {
+	if (r == NULL || (!token && r->n_query == 0 && (r->data == NULL || r->data->count == 0) &&
+	                  !echoed(s, 0, &name, &value))) {
 		json_begin_array(w);
 		json_end_array(w);
 		return;
 	}
 	json_begin_object(w);
+	put_path(w, s);
 	if (r->data != NULL)
-		put_body(w, r->data);
-	put_query(w, r);
+		put_body(w, s, r->data);
+	put_query(w, s);
 	if (token)
 		json_put_string(w, "token", r->token);
 	json_end_object(w);
@@ -178,7 +252,8 @@ static const char *beside(struct span name)
 	static const char *const names[][2] = {{"vaults", "VAULTS"},
 	                                       {"vault", "VAULT"},
 	                                       {"objects", "OBJECTS"},
-	                                       {"templates", "TEMPLATES"}};
+	                                       {"templates", "TEMPLATES"},
+	                                       {"named_keys", "KEYS"}};
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		if (span_eq_str(name, names[i][0]))
@@ -213,8 +288,8 @@ struct outcome {
 	const char *code; /* of the failure; NULL: success */
 	const char *text;
 	const char *handler;
-	struct span token, general;
-	const struct json_value *data; /* NULL: none */
+	struct span token, general, name; /* name: of the key that the call was about */
+	const struct json_value *data;    /* NULL: none */
 	enum route_token kind;
 };
 
@@ -237,6 +312,8 @@ static void put_callinfo(struct json_writer *w, const struct outcome *o)
 		json_put_string(w, "token", o->token);
 	if (!failed && o->kind == ROUTE_LOGIN)
 		json_put_cstr(w, "password", MASK);
+	if (!failed && o->name.n > 0)
+		json_put_string(w, "name", o->name);
 	if (!failed)
 		put_members(w, o->data, PART_CALLINFO);
 	json_end_object(w);
@@ -256,7 +333,7 @@ static void put_failure(struct json_writer *w, const struct outcome *o)
 	json_end_array(w);
 }
 
-static void put_envelope(struct exchange *x, const struct request *r, unsigned status,
+static void put_envelope(struct exchange *x, const struct sent *s, unsigned status,
                          const struct outcome *o)
 {
 	struct json_writer w;
@@ -267,7 +344,7 @@ static void put_envelope(struct exchange *x, const struct request *r, unsigned s
 	json_writer_init(&w, &x->body_out);
 	json_begin_object(&w);
 	put_callinfo(&w, o);
-	put_data(&w, r);
+	put_data(&w, s);
 	if (o->code != NULL)
 		put_failure(&w, o);
 	put_headers(&w, x);
@@ -292,8 +369,9 @@ void safe_put_refusal(struct exchange *x, const struct safe_state *s, unsigned s
 {
 	struct outcome o = {
 	    .code = CODE_TEXTS, .text = text, .handler = handler_of(s), .kind = ROUTE_OPEN};
+	const struct sent nothing = {.request = NULL};
 
-	put_envelope(x, NULL, status, &o);
+	put_envelope(x, &nothing, status, &o);
 	if (builder_status(&x->body_out) != ST_OK)
 		exchange_reset(x); /* better no text than half of one */
 }
@@ -323,6 +401,17 @@ static enum status parse_part(struct json *doc, const struct builder *part,
 	return st == ST_INVALID ? ST_CORRUPT : st;
 }
 
+/* "name" of the path, where that is echoed. */
+static struct span key_name(const struct sent *s)
+{
+	struct span name, value;
+
+	for (unsigned i = 0; echoed(s, i, &name, &value); i++)
+		if (span_eq_str(name, "name"))
+			return value;
+	return span_of(NULL, 0);
+}
+
 /* It was carried out, and the answer cannot be written. */
 static void put_no_answer(struct exchange *x, struct safe_state *s)
 {
@@ -336,10 +425,12 @@ void safe_put_answer(struct exchange *x, struct safe_state *s)
 {
 	struct answer *a = &s->call.ans;
 	const struct json_value *auth = NULL, *made;
+	const struct sent sent = {.request = &s->call.req, .route = s->route, .path = &s->path};
 	struct outcome o = {.handler = handler_of(s),
 	                    .kind = s->route->token,
 	                    .token = span_str(s->call.next_token),
-	                    .general = builder_span(&a->warnings)};
+	                    .general = builder_span(&a->warnings),
+	                    .name = key_name(&sent)};
 	unsigned status = s->route->status;
 
 	if (a->status != ST_OK) {
@@ -356,7 +447,7 @@ void safe_put_answer(struct exchange *x, struct safe_state *s)
 	made = json_member(auth, "client_token");
 	if (made != NULL)
 		o.token = made->text;
-	put_envelope(x, &s->call.req, status, &o);
+	put_envelope(x, &sent, status, &o);
 	if (builder_status(&x->body_out) != ST_OK)
 		put_no_answer(x, s);
 }

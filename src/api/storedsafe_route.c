@@ -6,6 +6,16 @@
 #define LOGIN "auth/storedsafe/"
 #define SAFE  "storedsafe/"
 
+/* Calls about named keys.  Of some the vendor's documents have the vault first, of some the operation: both orders are taken of all. */
+#define KEY(method, pattern, verb, path, status)                                                \
+	{                                                                                       \
+		method, "transparent/" pattern, verb, SAFE "vaults/" path, "EncryptionHandler", \
+		    status, ROUTE_SESSION, .echo = ECHO_PATH                                    \
+	}
+#define KEY_EITHER(method, what, rest, verb)                                  \
+	KEY(method, ":vaultid/" what rest, verb, ":vaultid/" what rest, 200), \
+	    KEY(method, what "/:vaultid" rest, verb, ":vaultid/" what rest, 200)
+
 static const struct route routes[] = {
     {HTTP_POST, "auth", VERB_WRITE, LOGIN "login", "AuthHandler", 200, ROUTE_LOGIN},
     {HTTP_POST, "auth/check", VERB_READ, LOGIN "check", "AuthHandler", 200, ROUTE_SESSION},
@@ -49,6 +59,34 @@ static const struct route routes[] = {
      "UserCertHandler", 200, ROUTE_SESSION, .file = "user_cert"},
     {HTTP_DELETE, "usercert/:userid", VERB_DELETE, LOGIN "users/:userid/certificate",
      "UserCertHandler", 200, ROUTE_SESSION},
+
+    KEY(HTTP_LIST, ":vaultid/keys", VERB_LIST, ":vaultid/keys", 200),
+    KEY(HTTP_GET, ":vaultid/keys", VERB_LIST, ":vaultid/keys", 200),
+    KEY(HTTP_POST, ":vaultid/keys/:name", VERB_WRITE, ":vaultid/keys/:name", 201),
+    KEY(HTTP_GET, ":vaultid/keys/:name", VERB_READ, ":vaultid/keys/:name", 200),
+    KEY(HTTP_PUT, ":vaultid/keys/:name", VERB_WRITE, ":vaultid/keys/:name/config", 200),
+    KEY(HTTP_DELETE, ":vaultid/keys/:name", VERB_DELETE, ":vaultid/keys/:name", 200),
+    KEY(HTTP_POST, ":vaultid/keys/:name/rotate", VERB_WRITE, ":vaultid/keys/:name/rotate", 201),
+    KEY(HTTP_GET, ":vaultid/keys/:name/versions", VERB_READ, ":vaultid/keys/:name/versions", 200),
+    KEY(HTTP_PUT, ":vaultid/keys/:name/versions/:key_version", VERB_WRITE,
+        ":vaultid/keys/:name/versions/:key_version", 200),
+    KEY(HTTP_POST, ":vaultid/keys/:name/versions/:key_version", VERB_WRITE,
+        ":vaultid/keys/:name/versions/:key_version", 200),
+    KEY_EITHER(HTTP_POST, "encrypt", "/:name", VERB_WRITE),
+    KEY_EITHER(HTTP_POST, "decrypt", "/:name", VERB_WRITE),
+    KEY_EITHER(HTTP_POST, "rewrap", "/:name", VERB_WRITE),
+    KEY(HTTP_POST, ":vaultid/datakey/plaintext/:name", VERB_WRITE,
+        ":vaultid/datakey/plaintext/:name", 200),
+    KEY(HTTP_POST, ":vaultid/datakey/wrapped/:name", VERB_WRITE, ":vaultid/datakey/wrapped/:name",
+        200),
+    KEY(HTTP_POST, "datakey/:vaultid/plaintext/:name", VERB_WRITE,
+        ":vaultid/datakey/plaintext/:name", 200),
+    KEY(HTTP_POST, "datakey/:vaultid/wrapped/:name", VERB_WRITE, ":vaultid/datakey/wrapped/:name",
+        200),
+    KEY_EITHER(HTTP_GET, "export", "/:name", VERB_READ),
+    KEY_EITHER(HTTP_GET, "export", "/:name/:key_version", VERB_READ),
+    KEY_EITHER(HTTP_GET, "backup", "/:name", VERB_READ),
+    KEY_EITHER(HTTP_POST, "restore", "/:name", VERB_WRITE),
 
     {HTTP_GET, "utils/statusvalues", VERB_READ, SAFE "utils/statusvalues", "UtilsHandler", 200,
      ROUTE_SESSION},
@@ -114,6 +152,23 @@ static struct span matched(const struct route *r, const struct path *path, struc
 			return path_segment(path, i);
 	MUST(*pattern != 0); /* a name that the table's pattern does not have */
 	return name;
+}
+
+bool route_segment(const struct route *r, const struct path *path, unsigned i,
+                   struct span *ret_name, struct span *ret_value)
+{
+	const char *pattern = r->pattern;
+
+	for (unsigned at = 0; *pattern != 0; at++) {
+		struct span s = next_segment(&pattern);
+
+		if (s.p[0] != ':' || i-- > 0)
+			continue;
+		*ret_name = span_from(s, 1);
+		*ret_value = path_segment(path, at);
+		return true;
+	}
+	return false;
 }
 
 enum status route_path(const struct route *r, const struct path *path, struct path *ret,

@@ -11,6 +11,9 @@ enum route_token {
 	ROUTE_SESSION
 };
 
+/* What of the path is echoed: nothing, or its named segments in DATA, and in CALLINFO the one called "name". */
+enum route_echo { ECHO_NOTHING, ECHO_PATH };
+
 struct route {
 	enum http_method method;
 	const char *pattern; /* below "/api/1.0/": words, and ":name" for one segment */
@@ -20,6 +23,7 @@ struct route {
 	unsigned status;     /* of success */
 	enum route_token token;
 	const char *file; /* the parameter that the file of a form becomes; NULL: no forms */
+	enum route_echo echo;
 };
 
 /*
@@ -28,6 +32,9 @@ struct route {
  */
 MUST_USE enum status route_find(enum http_method method, const struct path *path,
                                 const struct route **ret, struct err *err);
+/* route_segment(r, path, i, ret_name, ret_value): the i-th named segment; false: it has not as many. */
+bool route_segment(const struct route *r, const struct path *path, unsigned i,
+                   struct span *ret_name, struct span *ret_value);
 MUST_USE enum status route_path(const struct route *r, const struct path *path, struct path *ret,
                                 struct err *err);
 

@@ -16,7 +16,8 @@ struct vault {
 	struct span name, description; /* the transaction's */
 };
 
-/* vault_find(op, id, ret, err): ST_NOT_FOUND: there is none, or this is no id at all.  vault_put(op, v, err): writer only. */
+/* vault_id_valid(id): letters and digits.  vault_find(op, id, ret, err): ST_NOT_FOUND: there is none, or this is no id at all.  vault_put(op, v, err): writer only. */
+bool vault_id_valid(struct span id);
 MUST_USE enum status vault_find(const struct op *op, struct span id, struct vault *ret,
                                 struct err *err);
 MUST_USE enum status vault_put(const struct op *op, const struct vault *v, struct err *err);
@@ -43,6 +44,17 @@ MUST_USE enum status member_remove_all(const struct op *op, const char *id, stru
 MUST_USE enum status member_vaults(const struct op *op, uint32_t user, view_visit *visit, void *arg,
                                    struct err *err);
 
+/* The folder of all named keys. */
+#define SAFE_KEYS "keys/"
+
+/* What a thread keeps. */
+struct safe_thread {
+	void *keys; /* of the engine of named keys */
+};
+
+/* storedsafe_next_number(op, path, ret, err): numbers are given once; the record at path holds the last.  Writer only. */
+MUST_USE enum status storedsafe_next_number(const struct op *op, const char *path, uint64_t *ret,
+                                            struct err *err);
 /* storedsafe_put_number(w, name, n): as a string, which all numbers are in this API that name something.  member_level_name(level): "Write". */
 void storedsafe_put_number(struct json_writer *w, const char *name, uint64_t n);
 const char *member_level_name(enum member_level level);
@@ -60,6 +72,26 @@ enum status storedsafe_member_list(struct op *op);
 enum status storedsafe_member_add(struct op *op);
 enum status storedsafe_member_edit(struct op *op);
 enum status storedsafe_member_remove(struct op *op);
+/* storedsafe_keys.c */
+enum status storedsafe_key_list(struct op *op);
+enum status storedsafe_key_create(struct op *op);
+enum status storedsafe_key_read(struct op *op);
+enum status storedsafe_key_delete(struct op *op);
+enum status storedsafe_key_rotate(struct op *op);
+enum status storedsafe_key_config(struct op *op);
+enum status storedsafe_key_versions(struct op *op);
+enum status storedsafe_key_version(struct op *op);
+/* storedsafe_crypt.c */
+enum status storedsafe_key_exists(struct op *op, struct err *err);
+enum status storedsafe_encrypt(struct op *op);
+enum status storedsafe_decrypt(struct op *op);
+enum status storedsafe_rewrap(struct op *op);
+enum status storedsafe_datakey_plaintext(struct op *op);
+enum status storedsafe_datakey_wrapped(struct op *op);
+/* storedsafe_move.c */
+enum status storedsafe_export(struct op *op);
+enum status storedsafe_backup(struct op *op);
+enum status storedsafe_restore(struct op *op);
 /* storedsafe_utils.c */
 enum status storedsafe_statusvalues(struct op *op);
 enum status storedsafe_policies(struct op *op);

@@ -8,7 +8,7 @@
 
 /* ---- records ---- */
 
-static bool is_id(struct span id)
+bool vault_id_valid(struct span id)
 {
 	for (size_t i = 0; i < id.n; i++)
 		if (memchr(random_base62, id.p[i], 62) == NULL)
@@ -26,7 +26,7 @@ enum status vault_find(const struct op *op, struct span id, struct vault *ret, s
 	uint8_t version;
 	enum status st;
 
-	if (!is_id(id) || span_cstr(id, v.id, sizeof v.id) != ST_OK)
+	if (!vault_id_valid(id) || span_cstr(id, v.id, sizeof v.id) != ST_OK)
 		return ST_NOT_FOUND;
 	st = view_get(&op->view, vault_path(&p, v.id, "info"), &record, err);
 	if (st != ST_OK)
@@ -69,30 +69,17 @@ enum status vault_named(struct op *op, struct vault *ret)
 	return op->ans->status = st;
 }
 
-/* Ids are numbers; each is given once. */
+/* Ids are numbers. */
 static enum status next_id(struct op *op, char ret[static VAULT_ID_MAX + 1])
 {
-	struct span record;
-	uint64_t last = 0;
-	uint8_t be[8];
 	struct builder b;
-	enum status st = view_get(&op->view, span_str("last"), &record, &op->ans->err);
+	uint64_t n;
+	enum status st = storedsafe_next_number(op, "last", &n, &op->ans->err);
 
-	if (st == ST_OK) {
-		struct cursor c = cursor_of(record);
-
-		if (cursor_u64(&c, &last) != ST_OK || cursor_end(&c) != ST_OK || last == UINT64_MAX)
-			st = err_set(&op->ans->err, ST_CORRUPT, "the number of vaults is damaged");
-	}
-	if (st != ST_OK && st != ST_NOT_FOUND)
-		return st;
-	builder_init_fixed(&b, be, sizeof be);
-	builder_u64(&b, last + 1);
-	st = view_put(&op->view, span_str("last"), builder_span(&b), &op->ans->err);
 	if (st != ST_OK)
 		return st;
 	builder_init_fixed(&b, ret, VAULT_ID_MAX);
-	builder_dec(&b, last + 1);
+	builder_dec(&b, n);
 	ret[b.n] = 0;
 	return ST_OK;
 }
@@ -355,7 +342,7 @@ static enum status check_empty(struct op *op, const struct vault *v)
 	struct span path;
 	enum status st;
 
-	view_below(&keys, &op->view, vault_path(&p, v->id, "keys/"));
+	view_below(&keys, &op->view, vault_path(&p, v->id, "key/"));
 	st = view_first(&keys, &path, &op->ans->err);
 	if (st == ST_OK)
 		return answer_fail(op->ans, ST_INVALID,

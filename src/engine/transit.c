@@ -183,6 +183,15 @@ static const struct operation operations[] = {
     {"cache-config", VERB_WRITE, "cache-config", OP_WRITE, 0, set_cache_config, NULL},
 };
 
+const struct transit_manner transit_manner_vault = {.prefix = "vault:v",
+                                                    .batch = "batch_input",
+                                                    .results = "batch_results",
+                                                    .to = "key_version",
+                                                    .no_key = "encryption key not found",
+                                                    .makes_keys = true,
+                                                    .fails_whole = true,
+                                                    .fills_items = true};
+
 const struct engine engine_transit = {.type = "transit",
                                       .operations = operations,
                                       .n_operations = sizeof operations / sizeof *operations,

@@ -9,8 +9,27 @@
 
 struct transit;
 
+/* What is another way of saying the same in each API that named keys are reached by. */
+struct transit_manner {
+	const char *prefix;  /* of ciphertexts: "vault:v" */
+	const char *batch;   /* the member of a request that has many items: "batch_input" */
+	const char *results; /* and of its answer: "batch_results" */
+	const char *to;      /* the version that a rewrap is to use: "key_version" */
+	const char *no_key;  /* what is said when there is none */
+	const char *
+	    unreadable; /* of a ciphertext that cannot be decrypted, whatever the reason; NULL: the reason */
+	bool version_is_text; /* key_version is a string in answers */
+	/*
+	 * makes_keys: encrypting makes a key that is not there.  fails_whole: the status of a batch in which something failed says so; else a warning does.
+	 * fills_items: items are answered with all members, empty ones too.  tells_version: what was decrypted comes with the version that
+	 * encrypted it.
+	 */
+	bool makes_keys, fails_whole, fills_items, tells_version;
+};
+extern const struct transit_manner transit_manner_vault;
+
 struct transit_config {
-	const char *prefix; /* of ciphertexts: "vault:v" */
+	const struct transit_manner *manner;
 	/*
 	 * make_later(ctx, work): run this on the pool and free it; nobody waits for it.  ST_BUSY: the pool is full; ST_NOMEM (then it was not taken).  For keys that take long
 	 * to make and are due to be rotated.  Writer's thread.

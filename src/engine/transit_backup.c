@@ -75,8 +75,8 @@ static enum status copy_version(const struct key_place *p, const struct named_ke
 }
 
 /* All of it, as of this transaction. */
-static enum status copy_key(const struct key_place *p, const struct named_key *k, struct backup *b,
-                            struct err *err)
+enum status backup_copy(struct backup *b, const struct key_place *p, const struct named_key *k,
+                        struct err *err)
 {
 	enum status st;
 
@@ -111,7 +111,7 @@ static enum status begin(struct op *op, const struct key_place *p, const struct 
 	b->since = slow_since(p->transit);
 	b->changes = k->head.changes;
 	b->data.max = BACKUP_TEXT_MAX + 64;
-	st = copy_key(p, k, &b->backup, err);
+	st = backup_copy(&b->backup, p, k, err);
 	if (st == ST_OK) {
 		op->slow = &b->slow;
 		return ST_PENDING;

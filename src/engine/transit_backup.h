@@ -51,6 +51,15 @@ void backup_free(struct backup *b);
 MUST_USE enum status backup_write(const struct backup *b, struct builder *out,
                                   const struct slow_since *since, struct err *err);
 
+/*
+ * backup_copy(b, p, k, err): all of a key, as of this transaction.  ST_INVALID with a text: it has too many versions.  backup_put(b, p, name, ret_head, err): a new key from a
+ * backup, in this transaction; whether one of that name is there was asked before.  On the writer.
+ */
+MUST_USE enum status backup_copy(struct backup *b, const struct key_place *p,
+                                 const struct named_key *k, struct err *err);
+MUST_USE enum status backup_put(const struct backup *b, const struct key_place *p, struct span name,
+                                struct key_head *ret_head, struct err *err);
+
 /* States of versions, as "keyturn" members call them. */
 const char *backup_state_name(enum version_state s);
 MUST_USE enum status backup_state_find(struct span name, enum version_state *ret);

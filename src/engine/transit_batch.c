@@ -9,6 +9,13 @@
 /* Items that a thread keeps room for between requests. */
 #define KEPT_ITEMS 1024
 
+static const struct transit_manner *manner_of(const struct op *op)
+{
+	const struct transit *t = op->self;
+
+	return t->config.manner;
+}
+
 /* ---- what is asked for ---- */
 
 /* A name's first letter tells which it can be. */
@@ -32,7 +39,8 @@ static enum status version_of(const struct json_value *v, int64_t *ret)
 	return v->type == JSON_STRING ? request_int_text(v->text, ret) : json_i64(v, ret);
 }
 
-enum status batch_item(const struct json_value *o, struct crypt_item *i, struct err *err)
+enum status batch_item(const struct json_value *o, const char *version, struct crypt_item *i,
+                       struct err *err)
 {
 	const struct json_value *v = json_first(o);
 
@@ -46,9 +54,9 @@ enum status batch_item(const struct json_value *o, struct crypt_item *i, struct 
 		} else if (at != NULL && v->type != JSON_NULL) {
 			return err_set(err, ST_INVALID, "'%.*s' must be a string", (int)v->name.n,
 			               (const char *)v->name.p);
-		} else if (span_eq_str(v->name, "key_version") && v->type != JSON_NULL &&
+		} else if (span_eq_str(v->name, version) && v->type != JSON_NULL &&
 		           version_of(v, &i->key_version) != ST_OK) {
-			return err_set(err, ST_INVALID, "'key_version' must be an integer");
+			return err_set(err, ST_INVALID, "'%s' must be an integer", version);
 		}
 	}
 	return ST_OK;
@@ -80,7 +88,7 @@ static void give_back(struct transit_thread *t)
 }
 
 static enum status read_batch(struct op *op, const struct json_value *list, enum batch_text need,
-                              struct batch *b, struct err *err)
+                              const char *version, struct batch *b, struct err *err)
 {
 	const struct json_value *v;
 
@@ -105,7 +113,7 @@ static enum status read_batch(struct op *op, const struct json_value *list, enum
 			return err_set(err, ST_INVALID,
 			               "failed to parse batch input: '[%zu]' must be an object", i);
 		/* What is missing or of another type is the whole request's mistake, as in the reference. */
-		st = batch_item(v, &b->items[i], err);
+		st = batch_item(v, version, &b->items[i], err);
 		if (st != ST_OK)
 			return err_wrap(err, st, "failed to parse batch input: [%zu]", i);
 		if (need == BATCH_PLAINTEXT && b->items[i].plaintext.p == NULL)
@@ -122,8 +130,7 @@ static enum status read_batch(struct op *op, const struct json_value *list, enum
 	return ST_OK;
 }
 
-enum status batch_text(const struct request *r, const char *name, struct span *ret,
-                       struct err *err)
+enum status batch_text(const struct request *r, const char *name, struct span *ret, struct err *err)
 {
 	const struct json_value *v = request_member(r, name);
 	enum status st;
@@ -138,7 +145,8 @@ enum status batch_text(const struct request *r, const char *name, struct span *r
 	return st == ST_NOT_FOUND ? ST_OK : st;
 }
 
-enum status batch_single(const struct request *r, struct crypt_item *i, struct err *err)
+enum status batch_single(const struct request *r, const char *version, struct crypt_item *i,
+                         struct err *err)
 {
 	enum status st = batch_text(r, "plaintext", &i->plaintext, err);
 
@@ -149,12 +157,12 @@ enum status batch_single(const struct request *r, struct crypt_item *i, struct e
 	if (st == ST_OK)
 		st = batch_text(r, "associated_data", &i->aad, err);
 	if (st == ST_OK)
-		st = request_int(r, "key_version", &i->key_version, err);
+		st = request_int(r, version, &i->key_version, err);
 	return st == ST_NOT_FOUND ? ST_OK : st;
 }
 
-static enum status read_single(struct op *op, enum batch_text need, struct batch *b,
-                               struct err *err)
+static enum status read_single(struct op *op, enum batch_text need, const char *version,
+                               struct batch *b, struct err *err)
 {
 	enum status st;
 
@@ -164,7 +172,7 @@ static enum status read_single(struct op *op, enum batch_text need, struct batch
 	b->items[0] = (struct crypt_item){.key_version = 0};
 	b->n = 1;
 	b->many = false;
-	st = batch_single(op->req, &b->items[0], err);
+	st = batch_single(op->req, version, &b->items[0], err);
 	if (st != ST_OK)
 		return st;
 	if (need == BATCH_PLAINTEXT && b->items[0].plaintext.p == NULL)
@@ -187,10 +195,12 @@ static enum status check_contexts(const struct batch *b, struct err *err)
 
 enum status batch_read(struct op *op, enum batch_text need, struct batch *b, struct err *err)
 {
-	const struct json_value *list = request_member(op->req, "batch_input");
+	const struct transit_manner *m = manner_of(op);
+	const char *version = need == BATCH_ANY ? m->to : BATCH_VERSION;
+	const struct json_value *list = request_member(op->req, m->batch);
 	enum status st = list != NULL && list->type != JSON_NULL
-	                     ? read_batch(op, list, need, b, err)
-	                     : read_single(op, need, b, err);
+	                     ? read_batch(op, list, need, version, b, err)
+	                     : read_single(op, need, version, b, err);
 
 	return st == ST_OK ? check_contexts(b, err) : st;
 }
@@ -201,6 +211,7 @@ enum status batch_read(struct op *op, enum batch_text need, struct batch *b, str
  * What follows an item's text: nearly always the same, so it is made once for each version.  Version 0: a plaintext, which has none.
  */
 struct tail {
+	const struct transit_manner *manner;
 	char text[64];
 	size_t n;
 	uint32_t version;
@@ -208,13 +219,17 @@ struct tail {
 
 static void tail_make(struct tail *t, uint32_t version)
 {
+	const char *quote = t->manner->version_is_text ? "\"" : "";
+
 	struct builder b;
 
 	builder_init_fixed(&b, t->text, sizeof t->text);
 	builder_u8(&b, '"');
 	if (version != 0) {
-		builder_str(&b, ",\"key_version\":");
+		builder_str(&b, ",\"" BATCH_VERSION "\":");
+		builder_str(&b, quote);
 		builder_dec(&b, version);
+		builder_str(&b, quote);
 	}
 	MUST(builder_status(&b) == ST_OK);
 	t->n = b.n;
@@ -228,10 +243,15 @@ static void put_tail(struct builder *out, struct tail *t, uint32_t version)
 	builder_add(out, span_of(t->text, t->n));
 }
 
-static void put_reference(struct builder *out, struct span reference)
+static void put_reference(struct builder *out, const struct transit_manner *m,
+                          struct span reference)
 {
 	struct json_writer w;
 
+	if (reference.n == 0 && !m->fills_items) {
+		builder_u8(out, '}');
+		return;
+	}
 	if (reference.n == 0) {
 		builder_str(out, ",\"reference\":\"\"}");
 		return;
@@ -240,6 +260,13 @@ static void put_reference(struct builder *out, struct span reference)
 	json_writer_init(&w, out);
 	json_string(&w, reference);
 	builder_u8(out, '}');
+}
+
+/* What may be told of why an item failed. */
+static void tellable(struct item_error *e, const struct transit_manner *m)
+{
+	if (e->unreadable && m->unreadable != NULL)
+		e->text = m->unreadable;
 }
 
 /* What one operation does to one item: appends its member up to the end of its text; *ret_version: as struct tail. */
@@ -273,11 +300,15 @@ static enum status rewrap_item(struct crypt *c, const struct crypt_item *i, stru
 static enum status decrypt_item(struct crypt *c, const struct crypt_item *i, struct builder *out,
                                 uint32_t *ret_version, struct item_error *e)
 {
+	enum status st;
+
 	if (i->ciphertext.n == 0)
 		return no_ciphertext(e);
 	builder_str(out, "\"plaintext\":\"");
-	*ret_version = 0;
-	return crypt_decrypt(c, i, out, e);
+	st = crypt_decrypt(c, i, out, e);
+	*ret_version =
+	    st == ST_OK && c->place->transit->config.manner->tells_version ? c->from->number : 0;
+	return st;
 }
 
 /* How the items of a batch went. */
@@ -302,9 +333,9 @@ static enum status run_batch(struct op *op, struct crypt *c, const struct batch 
                              const char *on_error, struct outcome *o)
 {
 	struct builder *out = &op->ans->data;
-	struct tail tail = {.n = 0};
+	struct tail tail = {.manner = manner_of(op)};
 
-	builder_str(out, "{\"batch_results\":[");
+	builder_fmt(out, "{\"%s\":[", tail.manner->results);
 	for (size_t i = 0; i < b->n; i++) {
 		struct item_error e = {.text = NULL};
 		uint32_t version;
@@ -322,14 +353,16 @@ static enum status run_batch(struct op *op, struct crypt *c, const struct batch 
 			o->good++;
 		} else {
 			builder_cut(out, before);
-			builder_str(out, on_error);
+			tellable(&e, tail.manner);
+			if (tail.manner->fills_items)
+				builder_str(out, on_error);
 			builder_str(out, "\"error\":\"");
 			item_error_put(&e, out);
 			builder_u8(out, '"');
 			o->mistakes += !e.internal;
 			o->failures += e.internal;
 		}
-		put_reference(out, b->items[i].reference);
+		put_reference(out, tail.manner, b->items[i].reference);
 	}
 	builder_str(out, "]}");
 	op->ans->shape = ANSWER_DATA;
@@ -341,7 +374,7 @@ static enum status run_single(struct op *op, struct crypt *c, const struct batch
 {
 	struct builder *out = &op->ans->data;
 	struct item_error e = {.text = NULL};
-	struct tail tail = {.n = 0};
+	struct tail tail = {.manner = manner_of(op)};
 	char text[64];
 	struct builder shown;
 	uint32_t version;
@@ -358,6 +391,7 @@ static enum status run_single(struct op *op, struct crypt *c, const struct batch
 	if (st == ST_OK || st == ST_NEEDS_WRITER)
 		return st;
 	builder_reset(out);
+	tellable(&e, tail.manner);
 	if (strcmp(e.text, ITEM_BAD_BASE64) != 0)
 		return answer_fail(op->ans, e.internal ? ST_IO : ST_INVALID, "%s", e.text);
 	builder_init_fixed(&shown, text, sizeof text - 1);
@@ -376,6 +410,11 @@ static enum status batch_status(struct op *op, const struct outcome *o)
 
 	if (o->mistakes + o->failures == 0)
 		return ST_OK;
+	if (!manner_of(op)->fails_whole) {
+		answer_warn(op->ans, "%zu of %zu items failed", o->mistakes + o->failures,
+		            o->good + o->mistakes + o->failures);
+		return ST_OK;
+	}
 	st = request_int(op->req, "partial_failure_response_code", &wanted, &err);
 	if (st == ST_OK && o->good > 0 && wanted >= 200 && wanted <= 599)
 		code = (unsigned)wanted;
@@ -408,6 +447,11 @@ enum status transit_key_exists(struct op *op, struct err *err)
 	return key_find(&p, op->arg[0], &k, err);
 }
 
+static enum status no_key(const struct op *op, struct err *err)
+{
+	return err_set(err, ST_INVALID, "%s", manner_of(op)->no_key);
+}
+
 /* The key that encrypting makes when there is none: of a kind that encrypts symmetrically, derived when there is a context. */
 static enum status upsert(struct op *op, const struct key_place *p, const struct batch *b,
                           const struct named_key **ret, struct err *err)
@@ -421,8 +465,8 @@ static enum status upsert(struct op *op, const struct key_place *p, const struct
 
 	if (st != ST_OK)
 		return st;
-	if (settings.disable_upsert)
-		return err_set(err, ST_INVALID, "encryption key not found");
+	if (settings.disable_upsert || !manner_of(op)->makes_keys)
+		return no_key(op, err);
 	if (!key_name_valid(op->arg[0]))
 		return err_set(err, ST_INVALID, KEY_NAME_TEXT);
 	st = request_bool(op->req, "convergent_encryption", &head.convergent, err);
@@ -485,7 +529,7 @@ enum status transit_encrypt_op(struct op *op)
 		st = upsert(op, &p, &b, &k, &err);
 	if (st != ST_OK)
 		return done(op, &c, st, &err);
-	crypt_begin(&c, &p, k, p.transit->config.prefix);
+	crypt_begin(&c, &p, k, p.transit->config.manner->prefix);
 	if (may_encrypt(&k->head))
 		st = crypt_claim_items(&c, op, b.items, b.n, &err);
 	if (st == ST_OK)
@@ -508,14 +552,24 @@ enum status transit_decrypt_op(struct op *op)
 	if (st == ST_OK)
 		st = key_find(&p, op->arg[0], &k, &err);
 	if (st == ST_NOT_FOUND)
-		st = err_set(&err, ST_INVALID, "encryption key not found");
+		st = no_key(op, &err);
 	if (st == ST_OK && key_type_info(k->head.type)->family == FAMILY_RSA)
 		st = rsa_open(op, k, &b, &err);
 	if (st != ST_OK)
 		return done(op, &c, st, &err);
-	crypt_begin(&c, &p, k, p.transit->config.prefix);
+	crypt_begin(&c, &p, k, p.transit->config.manner->prefix);
 	st = run(op, &c, &b, decrypt_item, "\"plaintext\":\"\",", &o);
 	return done(op, &c, st == ST_OK ? batch_status(op, &o) : st, &err);
+}
+
+/* As the reference: what is wrong with an item is told there alone; what failed here is not the caller's mistake. */
+static enum status rewrap_status(struct op *op, const struct outcome *o)
+{
+	if (!manner_of(op)->fails_whole)
+		return batch_status(op, o);
+	if (o->failures > 0)
+		op->ans->http_status = 500;
+	return ST_OK;
 }
 
 enum status transit_rewrap_op(struct op *op)
@@ -533,19 +587,18 @@ enum status transit_rewrap_op(struct op *op)
 	if (st == ST_OK)
 		st = key_find(&p, op->arg[0], &k, &err);
 	if (st == ST_NOT_FOUND)
-		st = err_set(&err, ST_INVALID, "encryption key not found");
+		st = no_key(op, &err);
 	if (st == ST_OK && key_type_info(k->head.type)->family == FAMILY_RSA)
 		st = rsa_open(op, k, &b, &err);
 	if (st != ST_OK)
 		return done(op, &c, st, &err);
-	crypt_begin(&c, &p, k, p.transit->config.prefix);
+	crypt_begin(&c, &p, k, p.transit->config.manner->prefix);
 	if (may_encrypt(&k->head))
 		st = crypt_claim_items(&c, op, b.items, b.n, &err);
 	if (st == ST_OK)
 		st = run(op, &c, &b, rewrap_item, "", &o);
-	/* As the reference: what is wrong with an item is told there alone; what failed here is not the caller's mistake. */
-	if (st == ST_OK && o.failures > 0)
-		op->ans->http_status = 500;
+	if (st == ST_OK)
+		st = rewrap_status(op, &o);
 	return done(op, &c, st, &err);
 }
 
@@ -576,7 +629,7 @@ static enum status datakey(struct op *op, struct crypt *c, const struct key_plac
 	const struct named_key *k;
 	bool shown = span_eq_str(op->arg[0], "plaintext");
 	uint8_t *key = view_alloc(p->view, DATAKEY_MAX);
-	struct tail tail = {.n = 0};
+	struct tail tail = {.manner = manner_of(op)};
 	uint32_t version;
 	size_t n;
 	enum status st;
@@ -585,17 +638,17 @@ static enum status datakey(struct op *op, struct crypt *c, const struct key_plac
 		return err_set(err, ST_NOMEM, "no locked memory for a data key");
 	if (!shown && !span_eq_str(op->arg[0], "wrapped"))
 		return err_set(err, ST_INVALID, "Invalid path, must be 'plaintext' or 'wrapped'");
-	st = batch_single(op->req, &i, err);
+	st = batch_single(op->req, BATCH_VERSION, &i, err);
 	if (st == ST_OK)
 		st = key_find(p, op->arg[1], &k, err);
 	if (st == ST_NOT_FOUND)
-		return err_set(err, ST_INVALID, "encryption key not found");
+		return no_key(op, err);
 	if (st == ST_OK)
 		st = datakey_bytes(op, &n, err);
 	if (st != ST_OK)
 		return st;
 	random_fill(op->random, key, n);
-	crypt_begin(c, p, k, p->transit->config.prefix);
+	crypt_begin(c, p, k, p->transit->config.manner->prefix);
 	if (may_encrypt(&k->head) && i.key_version == 0)
 		st = crypt_claim(c, op, 1, err);
 	if (st != ST_OK)

@@ -10,18 +10,22 @@
 struct batch {
 	struct crypt_item *items; /* the thread's memory; their texts lie in the request */
 	size_t n;
-	bool many;                         /* the answer has batch_results */
+	bool many;                         /* the answer has a list of results */
 	const struct crypt_opened *opened; /* RSA: n of them, of the request's slow work */
 };
 
 /* What each item must have. */
 enum batch_text { BATCH_PLAINTEXT, BATCH_CIPHERTEXT, BATCH_ANY };
-/* batch_item(o, i, err): a JSON object as an item.  ST_INVALID: a member of another type. */
-MUST_USE enum status batch_item(const struct json_value *o, struct crypt_item *i, struct err *err);
-/* batch_read(op, need, b, err): ST_INVALID, ST_NOMEM.  batch_single(r, i, err): the members of a request that is one item. */
+/* The member that names the version to encrypt under; of a rewrap it is the manner's (transit_manner.to). */
+#define BATCH_VERSION "key_version"
+/* batch_item(o, version, i, err): a JSON object as an item; version: the member that names one.  ST_INVALID: a member of another type. */
+MUST_USE enum status batch_item(const struct json_value *o, const char *version,
+                                struct crypt_item *i, struct err *err);
+/* batch_read(op, need, b, err): ST_INVALID, ST_NOMEM.  batch_single(r, version, i, err): the members of a request that is one item. */
 MUST_USE enum status batch_read(struct op *op, enum batch_text need, struct batch *b,
                                 struct err *err);
-MUST_USE enum status batch_single(const struct request *r, struct crypt_item *i, struct err *err);
+MUST_USE enum status batch_single(const struct request *r, const char *version,
+                                  struct crypt_item *i, struct err *err);
 /*
  * batch_text(r, name, ret, err): a text of a request that is one item; a number is taken by its digits, as the reference does.  ST_OK and *ret as it was: there is none; one
  * that is empty has p not NULL.  ST_INVALID.

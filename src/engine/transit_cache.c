@@ -221,19 +221,25 @@ enum status key_get_version(const struct key_place *p, const struct named_key *k
 
 /* ---- heads ---- */
 
+static bool is_word(uint8_t c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+	       c == '_';
+}
+
+bool key_stored_valid(struct span name)
+{
+	if (name.n == 0 || name.n > KEY_STORED_MAX || !is_word(name.p[0]))
+		return false;
+	for (size_t i = 1; i < name.n; i++)
+		if (!is_word(name.p[i]) && name.p[i] != '-' && name.p[i] != '.')
+			return false;
+	return true;
+}
+
 bool key_name_valid(struct span name)
 {
-	if (name.n == 0 || name.n > KEY_NAME_MAX)
-		return false;
-	for (size_t i = 0; i < name.n; i++) {
-		uint8_t c = name.p[i];
-		bool word = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-		            (c >= '0' && c <= '9') || c == '_';
-
-		if (!word && (i == 0 || i + 1 == name.n || (c != '-' && c != '.')))
-			return false;
-	}
-	return true;
+	return key_stored_valid(name) && name.n <= KEY_NAME_MAX && is_word(name.p[name.n - 1]);
 }
 
 /* FNV-1a over the end of the prefix (the mount's identifier) and the name. */
@@ -300,7 +306,7 @@ enum status key_find(const struct key_place *p, struct span name, const struct n
 	char buf[KEY_PATH_MAX];
 	enum status st;
 
-	if (!key_name_valid(name))
+	if (!key_stored_valid(name))
 		return ST_NOT_FOUND;
 	path = key_head_path(name, buf);
 	if (slot_is(*at, prefix, name)) {

@@ -27,6 +27,13 @@ static enum status fail_inside(struct item_error *e, const char *text)
 	return ST_INVALID;
 }
 
+/* Why a ciphertext cannot be decrypted, where it may be that it was made up. */
+static enum status unreadable(struct item_error *e, const char *text)
+{
+	*e = (struct item_error){.text = text, .unreadable = true};
+	return ST_INVALID;
+}
+
 static enum status no_memory(struct item_error *e)
 {
 	return fail_inside(e, "out of memory");
@@ -622,18 +629,19 @@ static enum status begin_decrypt(struct crypt *c, const struct crypt_item *i, st
 		return fail(e, "message decryption not supported for key type");
 	st = text_parse(i->ciphertext, c->prefix, TEXT_CIPHERTEXT, &version, &rest, e);
 	if (st != ST_OK)
-		return st;
+		return unreadable(e, e->text);
 	if (version > h->latest)
-		return fail(e, "invalid ciphertext: version is too new");
+		return unreadable(e, "invalid ciphertext: version is too new");
 	if (version < h->min_decryption)
 		return fail(e, "ciphertext or signature version is disallowed by policy (too old)");
 	st = find_version(c, (uint32_t)version, &c->from, e);
+	e->unreadable = st != ST_OK && !e->internal;
 	if (st != ST_OK)
 		return st;
 	builder_rewind(&c->text);
 	st = text_unbase64(rest, &c->text, e);
 	if (st != ST_OK && !e->internal)
-		return fail(e, "invalid ciphertext: could not decode base64");
+		return unreadable(e, "invalid ciphertext: could not decode base64");
 	return st;
 }
 
@@ -646,7 +654,7 @@ static enum status open_text(struct crypt *c, const struct crypt_item *i, struct
 	enum status st;
 
 	if (c->text.n < n)
-		return fail(e, "invalid ciphertext length");
+		return unreadable(e, "invalid ciphertext length");
 	st = decode(i->aad, &c->aad, e);
 	if (st == ST_OK)
 		st = aead_for(c, c->from, i, &key, e);
@@ -656,7 +664,7 @@ static enum status open_text(struct crypt *c, const struct crypt_item *i, struct
 	sealed = span_from(builder_span(&c->text), n);
 	if (sealed.n < AEAD_TAG_LEN ||
 	    aead_open(key, nonce, builder_span(&c->aad), sealed, c->text.p + n) != ST_OK)
-		return fail(e, "cipher: message authentication failed");
+		return unreadable(e, "cipher: message authentication failed");
 	*ret_plain = span_of(c->text.p + n, sealed.n - AEAD_TAG_LEN);
 	return ST_OK;
 }
@@ -668,7 +676,7 @@ static enum status unmask_text(struct crypt *c, struct span *ret_plain, struct i
 	struct span masked;
 
 	if (c->text.n < OFB_IV_LEN)
-		return fail(e, "invalid ciphertext length");
+		return unreadable(e, "invalid ciphertext length");
 	masked = span_of(at, c->text.n - OFB_IV_LEN);
 	if (ofb_crypt(c->from->ofb, c->text.p, masked, at) != ST_OK)
 		return fail_inside(e, "decryption failed");

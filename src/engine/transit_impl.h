@@ -11,7 +11,8 @@ struct transit {
 	struct transit_config config;
 	struct uses_table *uses;
 	struct transit_stock *stock; /* keys that the pool makes for automatic rotations */
-	_Atomic uint64_t drops; /* rises when a thread forgets its keys: the store closes, or is opened anew */
+	_Atomic uint64_t
+	    drops; /* rises when a thread forgets its keys: the store closes, or is opened anew */
 };
 
 #define THREAD_KEYS     512
@@ -41,13 +42,15 @@ struct transit_thread {
 	"at "                                                                                    \
 	"most 128 of them"
 
-#define KEY_NO_CONTEXT_TEXT \
-	"missing 'context' for key derivation; the key was created using a derived key, which means " \
-	"additional, per-request information must be included in order to perform operations with " \
+#define KEY_NO_CONTEXT_TEXT                                                                     \
+	"missing 'context' for key derivation; the key was created using a derived key, which " \
+	"means "                                                                                \
+	"additional, per-request information must be included in order to perform operations "  \
+	"with "                                                                                 \
 	"the key"
 
 /* transit_record.c */
-#define KEY_PATH_MAX (KEY_NAME_MAX + 40)
+#define KEY_PATH_MAX (KEY_STORED_MAX + 40)
 struct span key_head_path(struct span name, char buf[static KEY_PATH_MAX]);
 struct span key_version_path(const struct key_id *id, uint32_t number,
                              char buf[static KEY_PATH_MAX]);
@@ -99,8 +102,10 @@ MUST_USE enum status key_note_end(struct json_writer *w, const struct key_place 
 MUST_USE enum status key_retire_oldest(const struct key_place *p, struct span name,
                                        struct key_head *head, struct err *err);
 
-/* transit_keys.c: key_head_params(r, h, err): the settings of a key that is to be made, from a request's members. */
+/* transit_keys.c: key_head_params(r, h, err): the settings of a key that is to be made, from a request's members.  key_limit_params(r, h, err): those of them that say when it
+ * rotates, and what becomes of old versions; h->type is known. */
 MUST_USE enum status key_head_params(const struct request *r, struct key_head *h, struct err *err);
+MUST_USE enum status key_limit_params(const struct request *r, struct key_head *h, struct err *err);
 
 /* transit_show.c: key_show(op, p, k, context, err): the answer's data. */
 MUST_USE enum status key_show(struct op *op, const struct key_place *p, const struct named_key *k,

@@ -20,7 +20,9 @@
 #include "engine/transit_type.h"
 #include "engine/transit_uses.h"
 
+/* A key's name as the API has it, and as it is stored: the StoredSafe engine puts the vault's id and a dot before it. */
 #define KEY_NAME_MAX     128
+#define KEY_STORED_MAX   (KEY_NAME_MAX + 33)
 #define KEY_VERSIONS_MAX ((uint32_t)1 << 30)
 
 /* Periods of automatic rotation. */
@@ -132,6 +134,8 @@ MUST_USE enum status key_uses_there(const struct uses_of *of, struct err *err);
 
 /* key_name_valid(name): letters, digits and '_', between them also '-' and '.', as the reference allows; at most KEY_NAME_MAX bytes. */
 bool key_name_valid(struct span name);
+/* key_stored_valid(name): can a key be stored by this name: a letter, a digit or '_', and more of them, '-' and '.'; at most KEY_STORED_MAX bytes. */
+bool key_stored_valid(struct span name);
 
 /* key_find(p, name, ret, err): ST_NOT_FOUND (no text), ST_CORRUPT, ST_NOMEM, ST_IO. */
 MUST_USE enum status key_find(const struct key_place *p, struct span name,

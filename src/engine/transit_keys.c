@@ -97,6 +97,16 @@ static enum status versions_param(const struct request *r, struct key_head *h, s
 	return ST_OK;
 }
 
+enum status key_limit_params(const struct request *r, struct key_head *h, struct err *err)
+{
+	enum status st = period_param(r, &h->auto_rotate_s, err);
+
+	if (st == ST_OK)
+		st = max_operations_param(r, key_type_info(h->type), h->type, &h->max_operations,
+		                          err);
+	return st == ST_OK ? versions_param(r, h, err) : st;
+}
+
 /* ---- answers ---- */
 
 static enum status fail(struct op *op, enum status st, const struct err *err)
@@ -166,8 +176,6 @@ enum status key_head_params(const struct request *r, struct key_head *h, struct 
 		st = rising_param(r, "exportable", &h->exportable, err);
 	if (st == ST_OK)
 		st = rising_param(r, "allow_plaintext_backup", &h->plaintext_backup, err);
-	if (st == ST_OK)
-		st = period_param(r, &h->auto_rotate_s, err);
 	if (st != ST_OK)
 		return st;
 	if (!h->derived && h->convergent)
@@ -184,8 +192,7 @@ enum status key_head_params(const struct request *r, struct key_head *h, struct 
 		return err_set(err, ST_INVALID,
 		               "convergent encryption not supported for keys of type %s",
 		               info->name);
-	st = max_operations_param(r, info, h->type, &h->max_operations, err);
-	return st == ST_OK ? versions_param(r, h, err) : st;
+	return key_limit_params(r, h, err);
 }
 
 /* Material for a key of this kind: the pool's work for those that take long. */
@@ -347,8 +354,7 @@ static enum status min_versions(const struct request *r, struct key_head *h, str
 	return ST_OK;
 }
 
-static enum status configure(struct op *op, const struct named_key *k, struct key_head *h,
-                             struct err *err)
+static enum status configure(struct op *op, struct key_head *h, struct err *err)
 {
 	const struct request *r = op->req;
 	enum status st = min_versions(r, h, op, err);
@@ -360,13 +366,10 @@ static enum status configure(struct op *op, const struct named_key *k, struct ke
 	if (st == ST_OK)
 		st = rising_param(r, "allow_plaintext_backup", &h->plaintext_backup, err);
 	if (st == ST_OK)
-		st = period_param(r, &h->auto_rotate_s, err);
+		st = key_limit_params(r, h, err);
 	if (st == ST_OK && h->auto_rotate_s > 0 && h->imported && !h->import_rotation)
 		return err_set(err, ST_INVALID, "the key was imported and does not allow rotation");
-	if (st == ST_OK)
-		st = max_operations_param(r, key_type_info(k->head.type), k->head.type,
-		                          &h->max_operations, err);
-	return st == ST_OK ? versions_param(r, h, err) : st;
+	return st;
 }
 
 /* A limit at or below what is used already rotates in the same transaction. */
@@ -410,7 +413,7 @@ enum status transit_config_op(struct op *op)
 	if (st != ST_OK)
 		return fail(op, st, &err);
 	head = before = k->head;
-	st = configure(op, k, &head, &err);
+	st = configure(op, &head, &err);
 	if (st == ST_OK)
 		st = key_put_head(&p, op->arg[0], &head, &err);
 	if (st == ST_OK && head.max_operations != before.max_operations)

@@ -42,7 +42,7 @@ static void check_item(struct signing *s, struct signing_item *i)
 static void put_made(const struct signing *s, const struct signing_item *i, struct builder *out)
 {
 	builder_str(out, "\"hmac\":\"");
-	text_begin(out, s->transit->config.prefix, i->version->number);
+	text_begin(out, s->transit->config.manner->prefix, i->version->number);
 	builder_base64(out, signing_bytes(&s->out, i->made));
 	builder_u8(out, '"');
 }
@@ -171,8 +171,8 @@ static enum status add_mac(const struct key_place *p, const struct named_key *k,
 {
 	struct span rest;
 	int64_t number;
-	enum status st =
-	    text_parse(hmac, s->transit->config.prefix, TEXT_HMAC, &number, &rest, &i->error);
+	enum status st = text_parse(hmac, s->transit->config.manner->prefix, TEXT_HMAC, &number,
+	                            &rest, &i->error);
 
 	if (st == ST_OK)
 		st = signing_decode(s, rest, ITEM_BAD_HMAC, &i->given, i);

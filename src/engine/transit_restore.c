@@ -104,11 +104,12 @@ static enum status first_block(const struct key_place *p, struct span name,
 	return st == ST_LIMIT ? ST_OK : st;
 }
 
-static enum status put_all(const struct key_place *p, struct span name, const struct backup *b,
-                           struct key_head *h, struct err *err)
+enum status backup_put(const struct backup *b, const struct key_place *p, struct span name,
+                       struct key_head *h, struct err *err)
 {
 	enum status st = ST_OK;
 
+	*h = b->head;
 	random_fill(p->random, h->id.b, sizeof h->id.b);
 	h->restored = (struct key_mark){.time_ns = p->now_ns, .version = h->latest};
 	for (size_t i = 0; st == ST_OK && i < b->n; i++)
@@ -170,8 +171,7 @@ static enum status restore(struct op *op, const struct key_place *p, struct err 
 	st = make_way(p, name, force ? REPLACE_EXISTING : KEEP_EXISTING, err);
 	if (st != ST_OK)
 		return st;
-	head = b->head;
-	st = put_all(p, name, b, &head, err);
+	st = backup_put(b, p, name, &head, err);
 	op->wake_ns = force ? INT64_MIN : head.due_ns != 0 ? head.due_ns : op->wake_ns;
 	return st;
 }

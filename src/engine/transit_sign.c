@@ -202,7 +202,7 @@ static void put_signature(const struct signing *s, const struct signing_item *i,
 	const struct span sig = signing_bytes(&s->out, i->made);
 
 	builder_str(out, "\"signature\":\"");
-	text_begin(out, s->transit->config.prefix, i->version->number);
+	text_begin(out, s->transit->config.manner->prefix, i->version->number);
 	if (s->how.url)
 		builder_base64url(out, sig);
 	else
@@ -451,8 +451,8 @@ static enum status add_signature(const struct key_place *p, const struct named_k
 	size_t before = s->in.n;
 	struct span rest;
 	int64_t number;
-	enum status st = text_parse(signature, s->transit->config.prefix, TEXT_SIGNATURE, &number,
-	                            &rest, &i->error);
+	enum status st = text_parse(signature, s->transit->config.manner->prefix, TEXT_SIGNATURE,
+	                            &number, &rest, &i->error);
 
 	if (st == ST_OK)
 		st = signing_version(p, k, s, number, i);

@@ -8,8 +8,8 @@
 
 struct slow_since slow_since(const struct transit *t)
 {
-	return (struct slow_since){
-	    .transit = t, .drops = atomic_load_explicit(&t->drops, memory_order_relaxed)};
+	return (struct slow_since){.transit = t,
+	                           .drops = atomic_load_explicit(&t->drops, memory_order_relaxed)};
 }
 
 bool slow_is_over(const struct slow_since *s)
@@ -235,8 +235,8 @@ static enum status collect(const struct key_place *p, const struct named_key *k,
 	int64_t version;
 	enum status st;
 
-	if (text_parse(i->ciphertext, p->transit->config.prefix, TEXT_CIPHERTEXT, &version, &rest,
-	               &e) != ST_OK ||
+	if (text_parse(i->ciphertext, p->transit->config.manner->prefix, TEXT_CIPHERTEXT, &version,
+	               &rest, &e) != ST_OK ||
 	    version < 1 || version > k->head.latest)
 		return ST_OK;
 	st = key_get_version(p, k, (uint32_t)version, &v, err);

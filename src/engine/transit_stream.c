@@ -124,7 +124,7 @@ static enum status read_line(struct json *doc, uint8_t *text, size_t n, struct c
 		*e = (struct item_error){.text = "the line is not a JSON object"};
 		return ST_INVALID;
 	}
-	if (batch_item(root, i, &err) != ST_OK) {
+	if (batch_item(root, BATCH_VERSION, i, &err) != ST_OK) {
 		*e = (struct item_error){.text = "a member of the line has a wrong type"};
 		return ST_INVALID;
 	}
@@ -233,7 +233,7 @@ static enum status one_run(struct op *op, enum stream_work work, const struct ke
 
 	if (st != ST_OK)
 		return st;
-	crypt_begin(&c, p, k, p->transit->config.prefix);
+	crypt_begin(&c, p, k, p->transit->config.manner->prefix);
 	if (lines > key_bound(&k->head))
 		lines = (size_t)key_bound(&k->head);
 	if (work != STREAM_DECRYPT)
@@ -291,7 +291,7 @@ static enum status reserve(struct op *op)
 	enum status st = find_key(op, &p, &k, &err);
 
 	if (st == ST_OK) {
-		crypt_begin(&c, &p, k, p.transit->config.prefix);
+		crypt_begin(&c, &p, k, p.transit->config.manner->prefix);
 		if (n > key_bound(&k->head))
 			n = key_bound(&k->head);
 		st = state->lacking != 0 ? reserve_lacking(&c, state, &err)

@@ -9,6 +9,8 @@ struct item_error {
 	const char *text; /* NULL: none */
 	size_t at;        /* for texts that end in "byte" */
 	bool internal;    /* not the caller's mistake */
+	bool
+	    unreadable; /* the text says why a ciphertext cannot be decrypted (transit_manner.unreadable) */
 };
 #define ITEM_BAD_BASE64 "illegal base64 data at input byte"
 #define ITEM_BAD_INPUT  "unable to decode input as base64: " ITEM_BAD_BASE64

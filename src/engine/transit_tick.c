@@ -85,8 +85,7 @@ static bool is_due_at(const struct named_key *k, struct span whole)
 {
 	char path[KEY_PATH_MAX];
 
-	return k->head.due_ns != 0 &&
-	       span_eq(key_due_path(k->head.due_ns, k->name, path), whole);
+	return k->head.due_ns != 0 && span_eq(key_due_path(k->head.due_ns, k->name, path), whole);
 }
 
 /* A time that is not the key's: planted, or of one that was postponed. */
@@ -134,7 +133,7 @@ static enum status rotate_one(struct key_place *p, struct builder *whole, struct
 	if (st != ST_OK)
 		return st;
 	builder_add(whole, builder_span(&name.b));
-	if (!key_name_valid(builder_span(&name.b)))
+	if (!key_stored_valid(builder_span(&name.b)))
 		return first_name_remove(p->view, whole, err);
 	st = key_find(p, builder_span(&name.b), &k, &why);
 	if (st == ST_NOT_FOUND)

@@ -309,7 +309,7 @@ static struct transit *transit;
 /* Keys of two versions. */
 static struct desk *furnished(void)
 {
-	static const struct transit_config config = {.prefix = "vault:v"};
+	static const struct transit_config config = {.manner = &transit_manner_vault};
 	struct desk *d;
 
 	transit_free(&transit); /* of the desk before */

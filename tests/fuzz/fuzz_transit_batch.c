@@ -29,7 +29,7 @@ static void must(const char *path, const char *body)
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	static const struct transit_config config = {.prefix = "vault:v"};
+	static const struct transit_config config = {.manner = &transit_manner_vault};
 	struct transit *transit;
 
 	(void)argc;

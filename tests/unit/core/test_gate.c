@@ -460,7 +460,7 @@ static void an_answer_that_cannot_be_audited_is_withheld(void **state)
 /* An answer to an encryption that cannot be audited: does it say that something was made on the way?  setup: what the key is and was used for, by requests. */
 static bool encrypting_says_made(const char *const setup[][2])
 {
-	static const struct transit_config config = {.prefix = "vault:v"};
+	static const struct transit_config config = {.manner = &transit_manner_vault};
 	struct transit *transit;
 	struct house *h;
 	struct house_call *encrypt;

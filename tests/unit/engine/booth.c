@@ -21,7 +21,8 @@ int booth_process(void **state)
 
 int booth_new(void **state)
 {
-	static const struct transit_config config = {.prefix = "vault:v", .make_later = no_pool};
+	static const struct transit_config config = {.manner = &transit_manner_vault,
+	                                             .make_later = no_pool};
 	struct booth *b = calloc(1, sizeof *b);
 
 	assert_non_null(b);

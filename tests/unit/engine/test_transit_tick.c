@@ -33,7 +33,8 @@ static enum status make_later(void *ctx, struct slow *work)
 
 static void begin(void)
 {
-	const struct transit_config config = {.prefix = "vault:v", .make_later = make_later};
+	const struct transit_config config = {.manner = &transit_manner_vault,
+	                                      .make_later = make_later};
 	int fd;
 
 	(void)snprintf(site.audit, sizeof site.audit, "/tmp/keyturn-tick-XXXXXX");
