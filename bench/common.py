@@ -39,10 +39,10 @@ def free_port():
         return s.getsockname()[1]
 
 
-def call(port, method, path, body=None, token=None):
+def call(port, method, path, body=None, token=None, header="X-Vault-Token"):
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", method=method, data=json.dumps(body).encode() if body else None)
     if token:
-        request.add_header("X-Vault-Token", token)
+        request.add_header(header, token)
     with urllib.request.urlopen(request, timeout=30) as answer:
         text = answer.read()
     return json.loads(text) if text else None
@@ -104,13 +104,13 @@ def latency_ms(text, percent):
     return float(number) * UNITS_MS[unit]
 
 
-def drive(process, port, token, script, path, clients, seconds):
+def drive(process, port, token, script, path, clients, seconds, header="X-Vault-Token"):
     """One run of wrk: {"rate", "cpu_us", "p50_ms", "p99_ms"}; CPU of the whole server process per request."""
     command = ["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "--latency"]
     command += ["-s", BENCH / script] if script else []
     before = cpu_s(process)
     told = subprocess.run([*command, f"http://127.0.0.1:{port}{path}"], check=True, capture_output=True, text=True,
-                          env={**os.environ, "BENCH_TOKEN": token or ""}).stdout
+                          env={**os.environ, "BENCH_TOKEN": token or "", "BENCH_HEADER": header}).stdout
     used = cpu_s(process) - before
     if re.search(r"Non-2xx|Socket errors", told):
         sys.exit(f"bench: {path} failed under load:\n{told}")

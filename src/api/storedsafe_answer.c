@@ -28,49 +28,54 @@ unsigned safe_http_status(enum status st)
 
 /* ---- what was sent ---- */
 
+/* Names of parameters, each with its length. */
+#define HARMLESS(name)                                    \
+	{                                                 \
+		(const uint8_t *)(name), sizeof(name) - 1 \
+	}
+static const struct span harmless[] = {HARMLESS("allow_backup"),
+                                       HARMLESS("allow_delete"),
+                                       HARMLESS("allow_export"),
+                                       HARMLESS("auto_rotate_period"),
+                                       HARMLESS("bits"),
+                                       HARMLESS("delimeter"),
+                                       HARMLESS("delimiter"),
+                                       HARMLESS("description"),
+                                       HARMLESS("email"),
+                                       HARMLESS("fieldname"),
+                                       HARMLESS("fullname"),
+                                       HARMLESS("groupname"),
+                                       HARMLESS("info"),
+                                       HARMLESS("key_version"),
+                                       HARMLESS("language"),
+                                       HARMLESS("length"),
+                                       HARMLESS("logintype"),
+                                       HARMLESS("max_char"),
+                                       HARMLESS("max_operations"),
+                                       HARMLESS("max_versions"),
+                                       HARMLESS("min_char"),
+                                       HARMLESS("min_decryption_version"),
+                                       HARMLESS("min_encryption_version"),
+                                       HARMLESS("otpprefix"),
+                                       HARMLESS("policy"),
+                                       HARMLESS("policyid"),
+                                       HARMLESS("retire_after"),
+                                       HARMLESS("rewrap_only"),
+                                       HARMLESS("searchstring"),
+                                       HARMLESS("state"),
+                                       HARMLESS("status"),
+                                       HARMLESS("to_version"),
+                                       HARMLESS("totp"),
+                                       HARMLESS("type"),
+                                       HARMLESS("username"),
+                                       HARMLESS("vaultid"),
+                                       HARMLESS("vaultname"),
+                                       HARMLESS("words")};
+
 static bool may_be_shown(struct span name)
 {
-	static const char *const harmless[] = {"username",
-	                                       "logintype",
-	                                       "fullname",
-	                                       "email",
-	                                       "status",
-	                                       "otpprefix",
-	                                       "totp",
-	                                       "vaultname",
-	                                       "groupname",
-	                                       "policy",
-	                                       "description",
-	                                       "searchstring",
-	                                       "policyid",
-	                                       "vaultid",
-	                                       "fieldname",
-	                                       "type",
-	                                       "length",
-	                                       "language",
-	                                       "delimiter",
-	                                       "delimeter",
-	                                       "words",
-	                                       "min_char",
-	                                       "max_char",
-	                                       "allow_export",
-	                                       "allow_backup",
-	                                       "allow_delete",
-	                                       "info",
-	                                       "key_version",
-	                                       "to_version",
-	                                       "bits",
-	                                       "state",
-	                                       "rewrap_only",
-	                                       "auto_rotate_period",
-	                                       "max_operations",
-	                                       "min_decryption_version",
-	                                       "min_encryption_version",
-	                                       "max_versions",
-	                                       "retire_after"};
-
 	for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)
-		if (span_eq_str(name, harmless[i]))
+		if (span_eq(name, harmless[i]))
 			return true;
 	return false;
 }
@@ -197,17 +202,17 @@ static void put_data(struct json_writer *w, const struct sent *s)
 /* "x-http-token" as "X-Http-Token". */
 static struct span canonical(struct span name, char *buf, size_t cap)
 {
-	struct builder b;
 	bool first = true;
 
-	builder_init_fixed(&b, buf, cap);
+	if (name.n > cap)
+		return name;
 	for (size_t i = 0; i < name.n; i++) {
 		uint8_t c = name.p[i];
 
-		builder_u8(&b, first && c >= 'a' && c <= 'z' ? (uint8_t)(c + 'A' - 'a') : c);
+		buf[i] = (char)(first && c >= 'a' && c <= 'z' ? c + 'A' - 'a' : c);
 		first = c == '-';
 	}
-	return builder_status(&b) == ST_OK ? builder_span(&b) : name;
+	return span_of(buf, name.n);
 }
 
 static bool is_credential(struct span header)
@@ -289,23 +294,27 @@ struct outcome {
 	const char *text;
 	const char *handler;
 	struct span token, general, name; /* name: of the key that the call was about */
-	const struct json_value *data;    /* NULL: none */
+	struct span plain;                /* what the call gave, as its text */
+	const struct json_value *data;    /* or parsed; NULL: none */
 	enum route_token kind;
 };
 
+/* The members of an object's text, without its braces. */
+static struct span inner(struct span object)
+{
+	return object.n > 2 ? span_of(object.p + 1, object.n - 2) : span_of(NULL, 0);
+}
+
 static void put_callinfo(struct json_writer *w, const struct outcome *o)
 {
-	int failed = o->code != NULL;
+	bool failed = o->code != NULL;
 
 	json_name(w, "CALLINFO");
 	json_begin_object(w);
-	json_put_int(w, "errorcodes", failed);
-	json_put_int(w, "errors", failed);
-	json_name(w, "general");
-	json_begin_array(w);
-	if (o->general.n > 0)
-		json_raw(w, o->general);
-	json_end_array(w);
+	json_members(w, span_str(failed ? "\"errorcodes\":1,\"errors\":1,\"general\":["
+	                                : "\"errorcodes\":0,\"errors\":0,\"general\":["));
+	builder_add(w->b, o->general);
+	builder_u8(w->b, ']');
 	json_put_cstr(w, "handler", o->handler);
 	json_put_cstr(w, "status", failed ? "FAIL" : "SUCCESS");
 	if (o->token.n > 0)
@@ -314,6 +323,8 @@ static void put_callinfo(struct json_writer *w, const struct outcome *o)
 		json_put_cstr(w, "password", MASK);
 	if (!failed && o->name.n > 0)
 		json_put_string(w, "name", o->name);
+	if (!failed && inner(o->plain).n > 0)
+		json_members(w, inner(o->plain));
 	if (!failed)
 		put_members(w, o->data, PART_CALLINFO);
 	json_end_object(w);
@@ -421,6 +432,18 @@ static void put_no_answer(struct exchange *x, struct safe_state *s)
 	                     : "there is no memory for the answer");
 }
 
+static enum status give_result(struct safe_state *s, struct outcome *o)
+{
+	const struct builder *data = &s->call.ans.data;
+	enum status st = builder_status(data);
+
+	if (s->route->answer != ROUTE_PLAIN)
+		return parse_part(&s->data, data, &o->data);
+	if (st == ST_OK)
+		o->plain = builder_span(data);
+	return st;
+}
+
 void safe_put_answer(struct exchange *x, struct safe_state *s)
 {
 	struct answer *a = &s->call.ans;
@@ -438,8 +461,7 @@ void safe_put_answer(struct exchange *x, struct safe_state *s)
 		                                                               : CODE_TEXTS;
 		o.text = failure_text(a);
 		status = safe_http_status(a->status);
-	} else if (parse_part(&s->data, &a->data, &o.data) != ST_OK ||
-	           parse_part(&s->auth, &a->auth, &auth) != ST_OK ||
+	} else if (give_result(s, &o) != ST_OK || parse_part(&s->auth, &a->auth, &auth) != ST_OK ||
 	           builder_status(&a->warnings) != ST_OK) {
 		put_no_answer(x, s);
 		return;

@@ -7,16 +7,29 @@
 #define SAFE  "storedsafe/"
 
 /* Calls about named keys.  Of some the vendor's documents have the vault first, of some the operation: both orders are taken of all. */
-#define KEY(method, pattern, verb, path, status)                                                \
+#define KEY_ROUTE(method, pattern, verb, path, status, shape)                                   \
 	{                                                                                       \
 		method, "transparent/" pattern, verb, SAFE "vaults/" path, "EncryptionHandler", \
-		    status, ROUTE_SESSION, .echo = ECHO_PATH                                    \
+		    status, ROUTE_SESSION, .echo = ECHO_PATH, .answer = shape                   \
 	}
+#define KEY(method, pattern, verb, path, status) \
+	KEY_ROUTE(method, pattern, verb, path, status, ROUTE_MEMBERS)
 #define KEY_EITHER(method, what, rest, verb)                                  \
 	KEY(method, ":vaultid/" what rest, verb, ":vaultid/" what rest, 200), \
 	    KEY(method, what "/:vaultid" rest, verb, ":vaultid/" what rest, 200)
+/* Of one text, or many. */
+#define CRYPT(what, rest)                                                                       \
+	KEY_ROUTE(HTTP_POST, ":vaultid/" what rest, VERB_WRITE, ":vaultid/" what rest, 200,     \
+	          ROUTE_PLAIN),                                                                 \
+	    KEY_ROUTE(HTTP_POST, what "/:vaultid" rest, VERB_WRITE, ":vaultid/" what rest, 200, \
+	              ROUTE_PLAIN)
 
+/* What is asked for most stands first: the table is searched in its order. */
 static const struct route routes[] = {
+    CRYPT("encrypt", "/:name"),
+    CRYPT("decrypt", "/:name"),
+    CRYPT("rewrap", "/:name"),
+
     {HTTP_POST, "auth", VERB_WRITE, LOGIN "login", "AuthHandler", 200, ROUTE_LOGIN},
     {HTTP_POST, "auth/check", VERB_READ, LOGIN "check", "AuthHandler", 200, ROUTE_SESSION},
     {HTTP_GET, "auth/check", VERB_READ, LOGIN "check", "AuthHandler", 200, ROUTE_SESSION},
@@ -72,17 +85,8 @@ static const struct route routes[] = {
         ":vaultid/keys/:name/versions/:key_version", 200),
     KEY(HTTP_POST, ":vaultid/keys/:name/versions/:key_version", VERB_WRITE,
         ":vaultid/keys/:name/versions/:key_version", 200),
-    KEY_EITHER(HTTP_POST, "encrypt", "/:name", VERB_WRITE),
-    KEY_EITHER(HTTP_POST, "decrypt", "/:name", VERB_WRITE),
-    KEY_EITHER(HTTP_POST, "rewrap", "/:name", VERB_WRITE),
-    KEY(HTTP_POST, ":vaultid/datakey/plaintext/:name", VERB_WRITE,
-        ":vaultid/datakey/plaintext/:name", 200),
-    KEY(HTTP_POST, ":vaultid/datakey/wrapped/:name", VERB_WRITE, ":vaultid/datakey/wrapped/:name",
-        200),
-    KEY(HTTP_POST, "datakey/:vaultid/plaintext/:name", VERB_WRITE,
-        ":vaultid/datakey/plaintext/:name", 200),
-    KEY(HTTP_POST, "datakey/:vaultid/wrapped/:name", VERB_WRITE, ":vaultid/datakey/wrapped/:name",
-        200),
+    CRYPT("datakey", "/plaintext/:name"),
+    CRYPT("datakey", "/wrapped/:name"),
     KEY_EITHER(HTTP_GET, "export", "/:name", VERB_READ),
     KEY_EITHER(HTTP_GET, "export", "/:name/:key_version", VERB_READ),
     KEY_EITHER(HTTP_GET, "backup", "/:name", VERB_READ),
@@ -113,6 +117,9 @@ static bool fits(const char *pattern, const struct path *path)
 {
 	unsigned i;
 
+	if (path->segments > 0 &&
+	    pattern[0] != path_segment(path, 0).p[0]) /* no pattern begins with a name */
+		return false;
 	for (i = 0; i < path->segments && *pattern != 0; i++) {
 		struct span want = next_segment(&pattern);
 

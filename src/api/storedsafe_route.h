@@ -14,6 +14,9 @@ enum route_token {
 /* What of the path is echoed: nothing, or its named segments in DATA, and in CALLINFO the one called "name". */
 enum route_echo { ECHO_NOTHING, ECHO_PATH };
 
+/* Where the members of an answer go: some beside CALLINFO, by their names, or all into it, as they stand. */
+enum route_answer { ROUTE_MEMBERS, ROUTE_PLAIN };
+
 struct route {
 	enum http_method method;
 	const char *pattern; /* below "/api/1.0/": words, and ":name" for one segment */
@@ -24,6 +27,7 @@ struct route {
 	enum route_token token;
 	const char *file; /* the parameter that the file of a form becomes; NULL: no forms */
 	enum route_echo echo;
+	enum route_answer answer;
 };
 
 /*

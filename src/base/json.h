@@ -11,7 +11,15 @@
 
 #include "base/bytes.h"
 
-enum json_type { JSON_NULL, JSON_FALSE, JSON_TRUE, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
+enum json_type {
+	JSON_NULL,
+	JSON_FALSE,
+	JSON_TRUE,
+	JSON_NUMBER,
+	JSON_STRING,
+	JSON_ARRAY,
+	JSON_OBJECT
+};
 
 /*
  * One value.  Values lie in the order of the text: a container's members follow it directly, `skip` counts the
@@ -30,7 +38,8 @@ struct json_limits {
 	uint32_t values;
 	uint32_t string;
 };
-extern const struct json_limits json_limits_default; /* 64 levels, 1,000,000 values, 32 MiB a string */
+extern const struct json_limits
+    json_limits_default; /* 64 levels, 1,000,000 values, 32 MiB a string */
 
 #define JSON_INLINE 32
 /* The most that limits->depth may ask for (MUST). */
@@ -50,7 +59,8 @@ struct json {
  * A doc may be parsed into again; json_free frees what it grew.  json_init before the first use.
  */
 void json_init(struct json *doc);
-MUST_USE enum status json_parse(struct json *doc, uint8_t *text, size_t n, const struct json_limits *limits, struct err *err);
+MUST_USE enum status json_parse(struct json *doc, uint8_t *text, size_t n,
+                                const struct json_limits *limits, struct err *err);
 void json_free(struct json *doc);
 
 /* json_strings(doc, members, n): doc becomes an object of strings, for what came in another form than JSON: n < JSON_INLINE names that differ, and any bytes, which must outlive it. */
@@ -106,6 +116,8 @@ void json_null(struct json_writer *w) JSON_LINKED_AS("json_null");
 /* json_raw(w, text): text that is JSON already; one value, not empty.  json_copy(w, v): a parsed value with all below it. */
 void json_raw(struct json_writer *w, struct span text);
 void json_copy(struct json_writer *w, const struct json_value *v) JSON_LINKED_AS("json_copy");
+/* json_members(w, text): members of the object that is being written, as JSON text without braces; not empty. */
+void json_members(struct json_writer *w, struct span text);
 /* name and value in one call */
 void json_put_string(struct json_writer *w, const char *name, struct span s);
 void json_put_cstr(struct json_writer *w, const char *name, const char *s);

@@ -134,6 +134,14 @@ static void end_container(struct json_writer *w, uint8_t bracket)
 	builder_u8(w->b, bracket);
 }
 
+void json_members(struct json_writer *w, struct span text)
+{
+	MUST(in_object(w) && !w->named);
+	if (take_comma(w))
+		builder_u8(w->b, ',');
+	builder_add(w->b, text);
+}
+
 void json_begin_object(struct json_writer *w)
 {
 	begin_container(w, '{', true);

@@ -11,13 +11,17 @@ struct gate_place gate_on_loop(struct gate *g, struct txn *t, const struct gate_
 	                           .txn = t,
 	                           .world = world_core(txn_world(t)),
 	                           .cache = l->cache,
+	                           .sessions = l->sessions,
 	                           .threads = &l->threads};
 }
 
 struct gate_place gate_on_writer(struct gate *g, struct txn *t)
 {
-	return (struct gate_place){
-	    .gate = g, .txn = t, .world = world_core(txn_world(t)), .cache = g->writer_cache};
+	return (struct gate_place){.gate = g,
+	                           .txn = t,
+	                           .world = world_core(txn_world(t)),
+	                           .cache = g->writer_cache,
+	                           .sessions = g->writer_sessions};
 }
 
 /* ---- audit and the way out ---- */
@@ -542,6 +546,7 @@ static void drop_cache(void *ctx)
 
 	gate_slow_drop(l);
 	token_cache_drop(l->cache);
+	session_cache_drop(l->sessions);
 	engine_threads_drop(&l->threads);
 }
 
@@ -556,8 +561,9 @@ enum status gate_new(const struct gate_config *config, struct gate **ret, struct
 {
 	struct gate *g = calloc(1, sizeof *g);
 
-	if (g == NULL || token_cache_new(&g->writer_cache) != ST_OK) {
-		free(g);
+	if (g == NULL || token_cache_new(&g->writer_cache) != ST_OK ||
+	    session_cache_new(&g->writer_sessions) != ST_OK) {
+		gate_free(&g);
 		return err_set(err, ST_NOMEM, "no memory for the gate");
 	}
 	g->config = *config;
@@ -571,6 +577,7 @@ static void loop_free(struct gate_loop **l)
 		return;
 	reader_close(&(*l)->reader);
 	token_cache_free(&(*l)->cache);
+	session_cache_free(&(*l)->sessions);
 	engine_threads_free(&(*l)->threads);
 	free(*l);
 	*l = NULL;
@@ -583,6 +590,7 @@ void gate_free(struct gate **g)
 	for (size_t i = 0; i < GATE_LOOPS_MAX; i++)
 		loop_free(&(*g)->loops[i]);
 	token_cache_free(&(*g)->writer_cache);
+	session_cache_free(&(*g)->writer_sessions);
 	free(*g);
 	*g = NULL;
 }
@@ -591,6 +599,7 @@ void gate_closed(struct gate *g)
 {
 	atomic_fetch_add_explicit(&g->closings, 1, memory_order_relaxed);
 	token_cache_drop(g->writer_cache);
+	session_cache_drop(g->writer_sessions);
 	upkeep_closed(g->config.upkeep);
 }
 
@@ -601,6 +610,7 @@ enum status gate_join(struct gate *g, struct loop *loop, struct err *err)
 
 	MUST(loop->index < GATE_LOOPS_MAX && g->loops[loop->index] == NULL);
 	if (l == NULL || token_cache_new(&l->cache) != ST_OK ||
+	    session_cache_new(&l->sessions) != ST_OK ||
 	    engine_threads_init(&l->threads, g->config.engines) != ST_OK) {
 		err_set(err, st, "no memory for a loop");
 		goto fail;

@@ -3,6 +3,7 @@
 #define CORE_GATE_IMPL_H
 
 #include "core/gate.h"
+#include "core/session_cache.h"
 #include "core/token_cache.h"
 
 #define GATE_LOOPS_MAX EPOCH_READERS_MAX
@@ -25,6 +26,7 @@ struct gate_nudge {
 struct gate_loop {
 	struct reader *reader;
 	struct token_cache *cache;
+	struct session_cache *sessions;
 	struct engine_threads threads;
 	struct gate_call *slow;                    /* the calls that have slow work */
 	struct gate_nudge nudges[GATE_NUDGES + 1]; /* the last one is for all mounts */
@@ -36,7 +38,8 @@ struct gate_loop {
 
 struct gate {
 	struct gate_config config;
-	struct token_cache *writer_cache; /* the writer's thread only */
+	struct token_cache *writer_cache; /* the writer's thread only, as writer_sessions */
+	struct session_cache *writer_sessions;
 	struct gate_loop *loops[GATE_LOOPS_MAX];
 	_Atomic unsigned closings; /* so often the store was closed */
 };
@@ -47,6 +50,7 @@ struct gate_place {
 	struct txn *txn; /* NULL: closed */
 	const struct core_world *world;
 	struct token_cache *cache;
+	struct session_cache *sessions;
 	const struct engine_threads *threads; /* the loop's; NULL: on the writer */
 };
 

@@ -13,31 +13,23 @@ enum status gate_identify(struct gate_pass *p, const struct gate_place *at, stru
 	const struct hmac_key *key = token_key_hmac(at->world->login_key);
 	struct err err = {0};
 	struct view logins;
-	struct user u;
+	const struct known_session *k;
 	enum status st;
 
 	view_init(&logins, at->txn, span_str(LOGIN_PREFIX));
-	st = session_find(&logins, key, &at->world->login, call->req.token, call->req.now_ns,
-	                  &p->session, &err);
-	if (st == ST_NO_SESSION)
-		return no_session(call);
-	if (st == ST_OK)
-		st = user_find(&logins, p->session.session.user, &u, &err);
-	if (st == ST_OK && user_can_log_in(&u))
-		st = span_cstr(u.username, call->username, sizeof call->username);
-	else if (st == ST_OK || st == ST_NOT_FOUND)
-		st = ST_NO_SESSION;
-	if (st != ST_OK) {
-		p->session.due = false;
+	st = session_cache_get(at->sessions, &logins, key, &at->world->login, call->req.token,
+	                       call->req.now_ns, &k, &err);
+	if (st != ST_OK)
 		return st == ST_NO_SESSION ? no_session(call)
 		                           : answer_fail(&call->ans, st, "%s", err_text(&err, st));
-	}
+	p->session = k->use;
+	memcpy(call->username, k->username, sizeof call->username);
 	call->limited = p->session.due;
 	memcpy(call->next_token, p->session.next, sizeof call->next_token);
 	memcpy(call->accessor, p->session.session.accessor, sizeof call->accessor);
 	p->caller = (struct caller){
-	    .user = u.id,
-	    .status = u.status,
+	    .user = k->use.session.user,
+	    .status = k->status,
 	    .hash = p->session.session.name,
 	    .accessor = span_str(call->accessor),
 	    .display_name = span_str(call->username),

@@ -36,7 +36,14 @@ MUST_USE enum status login_settings_put(const struct view *view, const struct lo
                                         struct err *err);
 
 /* What a hash is of: no two kinds can be mistaken for each other. */
-enum login_kind { LOGIN_SESSION, LOGIN_TOKEN, LOGIN_USERNAME, LOGIN_APIKEY, LOGIN_CERTIFICATE };
+enum login_kind {
+	LOGIN_SESSION,
+	LOGIN_TOKEN,
+	LOGIN_USERNAME,
+	LOGIN_APIKEY,
+	LOGIN_CERTIFICATE,
+	LOGIN_CALLER /* only in memory (session_cache) */
+};
 
 /*
  * login_mac(key, kind, a, b, ret): keyed hash of one or two texts; the key is the world's login_key.  login_hash(key, kind, text, ret): of one, as NUL-terminated hex, a name in

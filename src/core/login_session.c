@@ -123,10 +123,9 @@ static void token_text(const struct hmac_key *key, struct span secret, uint64_t 
 
 /* Which token of the session is it?  All three that may be good are computed in any case. */
 static enum status number_of(const struct hmac_key *key, const struct session *s, struct span text,
-                             int64_t now_ns, uint64_t *ret)
+                             uint64_t *ret)
 {
 	struct span secret = span_of(text.p, SECRET_LEN), shown = span_from(text, SECRET_LEN);
-	bool old_is_good = s->number > 0 && now_ns < s->before_ns;
 	enum status st = ST_NO_SESSION;
 	char want[2 * TURN_LEN];
 
@@ -134,7 +133,7 @@ static enum status number_of(const struct hmac_key *key, const struct session *s
 		uint64_t number = s->number - 1 + i;
 
 		turn(key, secret, number, want);
-		if (!ct_equal(span_of(want, sizeof want), shown) || (i == 0 && !old_is_good))
+		if (!ct_equal(span_of(want, sizeof want), shown) || (i == 0 && s->number == 0))
 			continue;
 		*ret = number;
 		st = ST_OK;
@@ -170,36 +169,56 @@ enum status session_start(const struct view *view, const struct hmac_key *key,
 	return st;
 }
 
+enum status session_judge(struct session_use *use, const struct login_settings *settings,
+                          int64_t now_ns)
+{
+	const struct session *s = &use->session;
+
+	if (now_ns >= s->expire_ns || (use->number < s->number && now_ns >= s->before_ns))
+		return ST_NO_SESSION;
+	use->due = use->number > s->number || s->expire_ns - now_ns < settings->timeout_ns;
+	use->next_number = use->number > s->number ? use->number : s->number;
+	if (use->next_number == s->number && now_ns >= add_ns(s->turned_ns, settings->rotation_ns))
+		use->next_number++;
+	return ST_OK;
+}
+
+void session_next(struct session_use *use, const struct hmac_key *key, struct span text)
+{
+	token_text(key, span_of(text.p, SECRET_LEN), use->next_number, use->next);
+}
+
 enum status session_find(const struct view *view, const struct hmac_key *key,
                          const struct login_settings *settings, struct span text, int64_t now_ns,
                          struct session_use *ret, struct err *err)
 {
 	struct session_use use = {.due = false};
 	char name[LOGIN_HASH_LEN + 1];
-	struct span secret;
-	uint64_t next;
 	enum status st;
 
 	if (text.n != SESSION_TEXT_LEN)
 		return ST_NO_SESSION;
-	secret = span_of(text.p, SECRET_LEN);
-	login_hash(key, LOGIN_SESSION, secret, name);
+	login_hash(key, LOGIN_SESSION, span_of(text.p, SECRET_LEN), name);
 	st = load(view, name, &use.session, err);
-	if (st == ST_NOT_FOUND || (st == ST_OK && now_ns >= use.session.expire_ns))
+	if (st == ST_NOT_FOUND)
 		return ST_NO_SESSION;
 	if (st == ST_OK)
-		st = number_of(key, &use.session, text, now_ns, &use.number);
+		st = number_of(key, &use.session, text, &use.number);
+	if (st == ST_OK)
+		st = session_judge(&use, settings, now_ns);
 	if (st != ST_OK)
 		return st;
-	use.due = use.number > use.session.number ||
-	          use.session.expire_ns - now_ns < settings->timeout_ns;
-	next = use.number > use.session.number ? use.number : use.session.number;
-	if (next == use.session.number &&
-	    now_ns >= add_ns(use.session.turned_ns, settings->rotation_ns))
-		next++;
-	token_text(key, secret, next, use.next);
+	session_next(&use, key, text);
 	*ret = use;
 	return ST_OK;
+}
+
+enum status session_stamp(const struct view *view, const char *name,
+                          uint8_t ret[static VIEW_STAMP_LEN], struct err *err)
+{
+	struct login_path p;
+
+	return view_stamp(view, session_path(&p, name), ret, err);
 }
 
 enum status session_touch(const struct view *view, const struct login_settings *settings,

@@ -33,7 +33,8 @@ struct session_use {
 	struct session session;
 	uint64_t number;                 /* of the token that was shown */
 	bool due;                        /* session_touch is to be called, on the writer */
-	char next[SESSION_TEXT_LEN + 1]; /* the token to use next */
+	uint64_t next_number;            /* of the token to use next */
+	char next[SESSION_TEXT_LEN + 1]; /* its text */
 };
 
 /* session_start(view, key, random, settings, user, now_ns, ret, ret_text, err): a new session and its token 0.  Writer only. */
@@ -50,6 +51,17 @@ MUST_USE enum status session_start(const struct view *view, const struct hmac_ke
 MUST_USE enum status session_find(const struct view *view, const struct hmac_key *key,
                                   const struct login_settings *settings, struct span text,
                                   int64_t now_ns, struct session_use *ret, struct err *err);
+
+/*
+ * For who keeps a session that was found: session_stamp(view, name, ret, err): its record's stamp (view_stamp).  session_judge(use, settings, now_ns): what is true of it at another
+ * time, as long as the record is the same: due and next_number; ST_NO_SESSION: it has ended, or the token has.  session_next(use, key, text): the text of token next_number; text: any
+ * of the session's.
+ */
+MUST_USE enum status session_stamp(const struct view *view, const char *name,
+                                   uint8_t ret[static VIEW_STAMP_LEN], struct err *err);
+MUST_USE enum status session_judge(struct session_use *use, const struct login_settings *settings,
+                                   int64_t now_ns);
+void session_next(struct session_use *use, const struct hmac_key *key, struct span text);
 
 /* session_touch(view, settings, use, now_ns, err): it was used now: lasts for the timeout from now on, and the token that was shown is the newest.  Writer only. */
 MUST_USE enum status session_touch(const struct view *view, const struct login_settings *settings,

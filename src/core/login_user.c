@@ -113,6 +113,14 @@ enum status user_find(const struct view *view, uint32_t id, struct user *ret, st
 	return ST_OK;
 }
 
+enum status user_stamp(const struct view *view, uint32_t id, uint8_t ret[static VIEW_STAMP_LEN],
+                       struct err *err)
+{
+	struct login_path p;
+
+	return view_stamp(view, user_path(&p, id), ret, err);
+}
+
 static enum status get_id(const struct view *view, struct span path, uint32_t *ret, struct err *err)
 {
 	struct span record;

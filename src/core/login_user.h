@@ -37,6 +37,9 @@ MUST_USE enum status user_check_text(const char *name, struct span text, size_t 
 /* user_find(view, id, ret, err), user_by_name(view, key, username, ret, err): ST_NOT_FOUND, ST_CORRUPT.  view: of LOGIN_PREFIX. */
 MUST_USE enum status user_find(const struct view *view, uint32_t id, struct user *ret,
                                struct err *err);
+/* user_stamp(view, id, ret, err): of its record (view_stamp). */
+MUST_USE enum status user_stamp(const struct view *view, uint32_t id,
+                                uint8_t ret[static VIEW_STAMP_LEN], struct err *err);
 MUST_USE enum status user_by_name(const struct view *view, const struct hmac_key *key,
                                   struct span username, struct user *ret, struct err *err);
 

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/utf8.h"
 #include "engine/storedsafe_impl.h"
@@ -65,12 +66,6 @@ struct span vault_path(struct vault_path *p, const char *id, const char *rest)
 	return span_of(p->text, (size_t)n);
 }
 
-static enum status level_of(const struct op *op, uint32_t user, enum member_level *ret,
-                            struct err *err)
-{
-	return member_level(op, op->arg[0], user, ret, err);
-}
-
 /* ---- the table ---- */
 
 /* What sessions need; the level is that in the vault of the path. */
@@ -96,6 +91,17 @@ static enum status level_of(const struct op *op, uint32_t user, enum member_leve
 	}
 
 static const struct operation operations[] = {
+    /* What is asked for most stands first: the table is searched in its order. */
+    {"encrypt", VERB_WRITE, "vaults/:vault/encrypt/:name", OP_READ, 0, storedsafe_encrypt,
+     storedsafe_key_exists, .need = MEMBER_MAKES(LEVEL_READ, LEVEL_WRITE)},
+    {"decrypt", VERB_WRITE, "vaults/:vault/decrypt/:name", OP_READ, 0, storedsafe_decrypt, NULL,
+     .need = MEMBER(LEVEL_READ)},
+    {"rewrap", VERB_WRITE, "vaults/:vault/rewrap/:name", OP_READ, 0, storedsafe_rewrap, NULL,
+     .need = MEMBER(LEVEL_READ)},
+    {"datakey-plaintext", VERB_WRITE, "vaults/:vault/datakey/plaintext/:name", OP_READ, 0,
+     storedsafe_datakey_plaintext, NULL, .need = MEMBER(LEVEL_WRITE)},
+    {"datakey-wrapped", VERB_WRITE, "vaults/:vault/datakey/wrapped/:name", OP_READ, 0,
+     storedsafe_datakey_wrapped, NULL, .need = MEMBER(LEVEL_READ)},
     {"vault-list", VERB_LIST, "vaults", OP_READ, 0, storedsafe_vault_list, NULL, .need = ANY_USER},
     {"vault-create", VERB_WRITE, "vaults", OP_WRITE, 0, storedsafe_vault_create, NULL,
      .need = USER_WITH(USER_WRITE)},
@@ -131,16 +137,6 @@ static const struct operation operations[] = {
      storedsafe_key_versions, NULL, .need = MEMBER(LEVEL_READ)},
     {"key-version", VERB_WRITE, "vaults/:vault/keys/:name/versions/:version", OP_WRITE, 0,
      storedsafe_key_version, NULL, .need = MEMBER(LEVEL_ADMIN)},
-    {"encrypt", VERB_WRITE, "vaults/:vault/encrypt/:name", OP_READ, 0, storedsafe_encrypt,
-     storedsafe_key_exists, .need = MEMBER_MAKES(LEVEL_READ, LEVEL_WRITE)},
-    {"decrypt", VERB_WRITE, "vaults/:vault/decrypt/:name", OP_READ, 0, storedsafe_decrypt, NULL,
-     .need = MEMBER(LEVEL_READ)},
-    {"rewrap", VERB_WRITE, "vaults/:vault/rewrap/:name", OP_READ, 0, storedsafe_rewrap, NULL,
-     .need = MEMBER(LEVEL_READ)},
-    {"datakey-plaintext", VERB_WRITE, "vaults/:vault/datakey/plaintext/:name", OP_READ, 0,
-     storedsafe_datakey_plaintext, NULL, .need = MEMBER(LEVEL_WRITE)},
-    {"datakey-wrapped", VERB_WRITE, "vaults/:vault/datakey/wrapped/:name", OP_READ, 0,
-     storedsafe_datakey_wrapped, NULL, .need = MEMBER(LEVEL_READ)},
     {"export", VERB_READ, "vaults/:vault/export/:name", OP_READ, 0, storedsafe_export, NULL,
      .need = MEMBER(LEVEL_ADMIN)},
     {"export", VERB_READ, "vaults/:vault/export/:name/:version", OP_READ, 0, storedsafe_export,
@@ -183,6 +179,7 @@ static void thread_drop(void *thread)
 	struct safe_thread *t = thread;
 
 	engine_transit.life->thread_drop(t->keys);
+	memset(t->levels, 0, sizeof t->levels);
 }
 
 static void thread_free(void **thread)
@@ -236,4 +233,4 @@ const struct engine engine_storedsafe = {.type = "storedsafe",
                                          .operations = operations,
                                          .n_operations = sizeof operations / sizeof *operations,
                                          .life = &life,
-                                         .level = level_of};
+                                         .level = storedsafe_level};

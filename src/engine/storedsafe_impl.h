@@ -33,6 +33,9 @@ struct span vault_path(struct vault_path *p, const char *id, const char *rest);
 /* member_level(op, id, user, ret, err): LEVEL_NONE when it is no member, or there is no such vault. */
 MUST_USE enum status member_level(const struct op *op, struct span id, uint32_t user,
                                   enum member_level *ret, struct err *err);
+/* member_stamp(op, id, user, ret, err): of the record of a membership (view_stamp); ST_NOT_FOUND. */
+MUST_USE enum status member_stamp(const struct op *op, const char *id, uint32_t user,
+                                  uint8_t ret[static VIEW_STAMP_LEN], struct err *err);
 /* member_put(op, id, user, level, err): the user is a member with this level.  member_remove(op, id, user, err): no longer.  Writer only. */
 MUST_USE enum status member_put(const struct op *op, const char *id, uint32_t user,
                                 enum member_level level, struct err *err);
@@ -47,10 +50,27 @@ MUST_USE enum status member_vaults(const struct op *op, uint32_t user, view_visi
 /* The folder of all named keys. */
 #define SAFE_KEYS "keys/"
 
+/* A membership, as a thread knows it. */
+struct level_slot {
+	char prefix[VIEW_PREFIX_MAX]; /* of the mount's view; n_prefix bytes */
+	size_t n_prefix;
+	char id[VAULT_ID_MAX + 1];
+	uint32_t user;
+	enum member_level level; /* LEVEL_NONE: the slot is empty */
+	uint64_t commit;         /* as of which the stamp was compared */
+	uint8_t stamp[VIEW_STAMP_LEN];
+};
+#define SAFE_LEVELS 128
+
 /* What a thread keeps. */
 struct safe_thread {
 	void *keys; /* of the engine of named keys */
+	struct level_slot levels[SAFE_LEVELS];
 };
+
+/* storedsafe_level(op, user, ret, err): as engine.level. */
+MUST_USE enum status storedsafe_level(const struct op *op, uint32_t user, enum member_level *ret,
+                                      struct err *err);
 
 /* storedsafe_next_number(op, path, ret, err): numbers are given once; the record at path holds the last.  Writer only. */
 MUST_USE enum status storedsafe_next_number(const struct op *op, const char *path, uint64_t *ret,

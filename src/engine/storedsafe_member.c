@@ -75,6 +75,14 @@ enum status member_level(const struct op *op, struct span id, uint32_t user, enu
 	return st;
 }
 
+enum status member_stamp(const struct op *op, const char *id, uint32_t user,
+                         uint8_t ret[static VIEW_STAMP_LEN], struct err *err)
+{
+	struct vault_path p;
+
+	return view_stamp(&op->view, member_path(&p, id, user), ret, err);
+}
+
 enum status member_put(const struct op *op, const char *id, uint32_t user, enum member_level level,
                        struct err *err)
 {
