@@ -113,4 +113,9 @@ def test_a_difference_is_seen():
     assert list(replay.differ({"a": 1}, {}))
     assert list(replay.differ(["<set>", 1, 2], [1]))
     assert list(replay.differ(True, 1))
+    assert list(replay.differ({"<only>": {"a": 1}}, {"a": 1, "b": 2})) and list(replay.differ({"<only>": {"a": 1, "b": 2}}, {"a": 1}))
+    for text in ("storedsafe:v1:QQ=", "storedsafe:v2:QQ==", "storedsafe:v1:QUE=", "vault:v1:QQ==", "", None, 1):
+        assert list(replay.differ("<safe v1 1>", text)), text
+    assert list(replay.differ("<bytes 2>", "QQ==")) and list(replay.differ("<bytes>", "Q")) and list(replay.differ("<not a>", "a"))
+    assert not list(replay.differ({"<only>": {"s": "<safe v1 1>", "b": "<bytes>", "n": "<not a>"}}, {"s": "storedsafe:v1:QQ==", "b": "QQ==", "n": "b"}))
     assert not list(replay.differ({"a": "<any>", "t": "<time>"}, {"a": None, "t": "2026-01-02T03:04:05.1Z", "more": 1}))
