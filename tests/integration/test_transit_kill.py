@@ -9,18 +9,16 @@ What must hold after each kill:
 
 KEYTURN_KILLS says how often (6 unless told), KEYTURN_SEED repeats the moments of a run.
 """
-import http.client
 import os
 import random
-import threading
 import time
 
 import pytest
-from transit import USES_BLOCK, Transit, b64, unb64
+from tally import Tally, run_until_killed
+from transit import Transit, b64, unb64
 
 KILLS = int(os.environ.get("KEYTURN_KILLS", "6"))
 SEED = int(os.environ.get("KEYTURN_SEED", random.randrange(1 << 30)))
-GONE = (OSError, http.client.HTTPException)
 KEYS = {"plain": {}, "small": {"max_operations": 57}, "convergent": {"derived": True, "convergent_encryption": True}}
 KEPT = 400  # ciphertexts that a client checks
 
@@ -33,18 +31,14 @@ class Client:
         self.kept = []  # (key, ciphertext, plaintext)
         self.serial = 0
 
-    def run(self, transit):
-        try:
-            while True:
-                name = self.dice.choice(list(KEYS))
-                if self.kept and self.dice.random() < 0.3:
-                    self.rewrap(transit)
-                elif self.dice.random() < 0.3:
-                    self.encrypt(transit, name, self.dice.randrange(1, 30))
-                else:
-                    self.encrypt(transit, name, 0)
-        except GONE:
-            pass
+    def step(self, transit):
+        name = self.dice.choice(list(KEYS))
+        if self.kept and self.dice.random() < 0.3:
+            self.rewrap(transit)
+        elif self.dice.random() < 0.3:
+            self.encrypt(transit, name, self.dice.randrange(1, 30))
+        else:
+            self.encrypt(transit, name, 0)
 
     def item(self, name, **more):
         return {**more, **({"context": b64("c")} if name == "convergent" else {})}
@@ -88,16 +82,12 @@ class Rotator:
         self.latest = {name: 1 for name in KEYS}
         self.doubt = None
 
-    def run(self, transit):
-        try:
-            while True:
-                self.doubt = self.dice.choice(list(KEYS))
-                version = transit.rotate(self.doubt)
-                assert version == self.latest[self.doubt] + 1 or (self.doubt == "small" and version > self.latest["small"])
-                self.latest[self.doubt], self.doubt = version, None
-                time.sleep(0.002)
-        except GONE:
-            pass
+    def step(self, transit):
+        self.doubt = self.dice.choice(list(KEYS))
+        version = transit.rotate(self.doubt)
+        assert version == self.latest[self.doubt] + 1 or (self.doubt == "small" and version > self.latest["small"])
+        self.latest[self.doubt], self.doubt = version, None
+        time.sleep(0.002)
 
     def check(self, transit):
         for name in KEYS:
@@ -108,63 +98,6 @@ class Rotator:
         self.doubt = None
 
 
-class Tally:
-    """Ciphertexts acknowledged, by key and version, and how many more there may be."""
-
-    def __init__(self):
-        self.acknowledged = {name: {} for name in KEYS}
-        self.waiting = {name: 0 for name in KEYS}  # sent, not answered: by all clients
-        self.spare = {name: {} for name in KEYS}  # by version: what kills may have added
-        self.shown = {name: {} for name in KEYS}
-        self.lock = threading.Lock()
-
-    def sent(self, name, items):
-        with self.lock:
-            self.waiting[name] += items
-
-    def made(self, name, versions):
-        with self.lock:
-            self.waiting[name] -= len(versions)
-            for version in versions:
-                self.acknowledged[name][version] = self.acknowledged[name].get(version, 0) + 1
-
-    def check(self, transit):
-        """After a kill: the versions that there are now may each have been given two blocks and all that was in doubt; but those that were not the
-        latest any more when the server was started last have not changed."""
-        for name, settings in KEYS.items():
-            shown, spare = transit.counts(name), self.spare[name]
-            for version, count in shown.items():
-                least = self.acknowledged[name].get(version, 0)
-                spare[version] = spare.get(version, 0) + self.waiting[name] + 2 * USES_BLOCK
-                assert least <= count <= least + spare[version], f"{name} {version}: counted {count}, acknowledged {least}, spare {spare[version]}"
-                assert count <= settings.get("max_operations", count), f"{name} {version} was used {count} times"
-            assert set(self.acknowledged[name]) <= set(shown)
-            settled = [version for version in self.shown[name] if version < max(self.shown[name])]
-            assert all(shown[version] == self.shown[name][version] for version in settled)
-            self.shown[name] = shown
-            self.waiting[name] = 0
-
-
-def run_until_killed(server, clients, dice):
-    """All at once until a random moment; a client that saw something wrong fails the test."""
-    wrong = []
-
-    def guarded(client):
-        try:
-            client.run(Transit(server.api))
-        except AssertionError as error:
-            wrong.append(error)
-
-    threads = [threading.Thread(target=guarded, args=(client,)) for client in clients]
-    for thread in threads:
-        thread.start()
-    time.sleep(dice.uniform(0.02, 0.6))
-    server.kill()
-    for thread in threads:
-        thread.join()
-    assert not wrong, wrong[0]
-
-
 @pytest.mark.limit(300 + 30 * KILLS)
 def test_kill(new_server):
     print(f"KEYTURN_SEED={SEED}")
@@ -173,14 +106,16 @@ def test_kill(new_server):
     transit = Transit(server.api).mount()
     for name, settings in KEYS.items():
         transit.create(name, **settings)
-    tally, rotator = Tally(), Rotator(dice.random())
+    tally, rotator = Tally({name: settings.get("max_operations") for name, settings in KEYS.items()}), Rotator(dice.random())
     clients = [Client(me, dice.random(), tally) for me in range(3)]
     for _ in range(KILLS):
-        run_until_killed(server, [*clients, rotator], dice)
+        run_until_killed(server, [lambda c=c: c.step(transit) for c in [*clients, rotator]], dice)
         server.start().unseal()
         transit.api = server.api
-        for checked in (rotator, tally, *clients):
-            checked.check(transit)
+        rotator.check(transit)
+        tally.check(transit.counts)
+        for client in clients:
+            client.check(transit)
     before = {name: transit.counts(name) for name in KEYS}
     server.restart()
     transit.api = server.api
