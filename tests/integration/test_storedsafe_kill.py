@@ -44,7 +44,13 @@ class Vault:
         return {key["name"]: key for key in self.safe.good("LIST", f"transparent/{self.id}/keys")["KEYS"]}
 
     def counts(self, name):
-        return {int(n): version["encryptions"] for n, version in self.info(f"keys/{name}/versions", method="GET")["versions"].items()}
+        """Page by page."""
+        found, after = {}, 0
+        while page := self.info(f"keys/{name}/versions?after={after}&limit=1000", method="GET")["versions"]:
+            found.update((int(n), version["encryptions"]) for n, version in page.items())
+            assert max(found) > after
+            after = max(found)
+        return found
 
     def members(self):
         """{user id: level}"""

@@ -3,7 +3,7 @@
 Each is a pair of functions of (world, number): what must be there before, and the operation itself.  Numbers are fresh, so an operation can
 be tried any number of times in one world.  The second returns the answer.
 """
-from promises import World
+from promises import OBJECT_NEW, World
 
 
 def nothing(world, n):
@@ -84,6 +84,86 @@ KEY_OPERATIONS = {
                                                                   {"states": ["decrypt_only", "destroy_pending", "active"]}, stays=(1, 3))),
 }
 
+# StoredSafe vaults
+
+VAULT = "storedsafe/vaults/1"
+
+
+def vault_before(world, n):
+    """Two users, a vault of the first, with a key."""
+    if "mount storedsafe/" in world.promises.sure:
+        return
+    world.mount("storedsafe", "storedsafe").expect(204)
+    for name in ("first", "second"):
+        world.api.post("auth/storedsafe/users", {"username": name, "status": 131, "fullname": f"The {name}", "email": f"{name}@example.org",
+                                                      "passphrase": "a passphrase"}).expect(200)
+    world.api.post("storedsafe/vaults", {"vaultname": "a vault", "user": 1}).expect(200)
+    path = f"{VAULT}/keys/origin"
+    world.make_object(path, info="where it comes from").expect(200)
+    world.encrypt(path)
+    world.change_object(path, "rotate", None, {"key_version": "2", "states": ["decrypt_only", "active"]}).expect(200)
+    world.backup = world.api.get(f"{VAULT}/backup/origin").expect(200).data["named_keys"][0]["backup"]
+
+
+def object_before(world, n):
+    vault_before(world, n)
+    path = f"{VAULT}/keys/k{n}"
+    world.make_object(path, max_operations=1000).expect(200)
+    world.encrypt(path)
+
+
+def two_before(world, n):
+    object_before(world, n)
+    rotate_object(world, n).expect(200)
+
+
+def rotate_object(world, n):
+    return world.change_object(f"{VAULT}/keys/k{n}", "rotate", None, {"key_version": "2", "states": ["decrypt_only", "active"]})
+
+
+def disable_version(world, n):
+    path = f"{VAULT}/keys/k{n}"
+    gone = {name: None for name in world.promises.sure if name.startswith(f"cipher {path} ")}
+    key = {**world.promises.sure[f"object {path}"], "states": ["disabled", "active"]}
+    return world.op({f"object {path}": key, **gone}, lambda: world.api.post(f"{path}/versions/1", {"state": "disabled"}), 200, 204)
+
+
+def upsert(world, n):
+    key = {f"object {VAULT}/keys/u{n}": {**OBJECT_NEW, "type": "aes256-ofb", "states": ["active"]}}
+    return world.op(key, lambda: world.api.post(f"{VAULT}/encrypt/u{n}", {"plaintext": "QQ==", "type": "aes256-ofb"}), 200)
+
+
+def restore(world, n):
+    key = {**world.promises.sure[f"object {VAULT}/keys/origin"]}
+    return world.op({f"object {VAULT}/keys/r{n}": key}, lambda: world.api.post(f"{VAULT}/restore/r{n}", {"backup": world.backup}), 204)
+
+
+def new_vault_before(world, n):
+    """One by itself, of which the second user is no member."""
+    vault_before(world, n)
+    made = world.api.post("storedsafe/vaults", {"vaultname": f"vault {n}", "user": 1}).expect(200).data["vault"][0]
+    world.vaults[n] = f"storedsafe/vaults/{made['id']}/members"
+    world.note(seen={f"member {world.vaults[n]}/1": 4, f"member {world.vaults[n]}/2": None})
+
+
+def member_before(world, n):
+    new_vault_before(world, n)
+    world.member("POST", f"{world.vaults[n]}/2", 4).expect(200)
+
+
+SAFE_OPERATIONS = {
+    "object create": (vault_before, lambda world, n: world.make_object(f"{VAULT}/keys/c{n}", type="aes256-gcm96", info="said at the beginning", allow_export=False)),
+    "object by encrypt": (object_before, upsert),
+    "object rotate": (object_before, rotate_object),
+    "object config": (object_before, lambda world, n: world.change_object(f"{VAULT}/keys/k{n}", "config", {"info": "new", "max_operations": 7}, {"info": "new", "max_operations": 7})),
+    "object version": (two_before, disable_version),
+    "object delete": (two_before, lambda world, n: world.delete_object(f"{VAULT}/keys/k{n}")),
+    "object restore": (vault_before, restore),
+    "member add": (new_vault_before, lambda world, n: world.member("POST", f"{world.vaults[n]}/2", 1 + n % 2)),
+    "member edit": (member_before, lambda world, n: world.member("PATCH", f"{world.vaults[n]}/2", 1 + n % 2)),
+    "member remove": (member_before, lambda world, n: world.member("DELETE", f"{world.vaults[n]}/2", None)),
+}
+
 OPERATIONS = {
     "put": (nothing, lambda world, n: world.put(f"secret/p{n}", n, "x" * 10000)),
     "overwrite": (nothing, lambda world, n: world.put("secret/same", n)),
@@ -96,6 +176,7 @@ OPERATIONS = {
     "token revoke": (tokens_before, lambda world, n: world.revoke(f"parent{n}", f"child{n}")),
     "policy": (nothing, lambda world, n: world.policy("p", f'path "secret/{n}" {{ capabilities = ["read"] }}')),
     **KEY_OPERATIONS,
+    **SAFE_OPERATIONS,
 }
 
 

@@ -11,6 +11,8 @@ Everything a client can change is a register with a name and one value; None: no
     token ID        True: usable
     key PATH        what KEY_SHOWN says of it, and the states of its versions
     cipher PATH TEXT  True: decrypts
+    object PATH     of a key of a StoredSafe vault: what OBJECT_SHOWN says of it, and the states of its versions
+    member PATH     of a StoredSafe vault: the level
 """
 import itertools
 import threading
@@ -76,6 +78,7 @@ class World:
         self.promises = Promises()
         self.lock = threading.Lock()
         self.ids = itertools.count()
+        self.vaults, self.backup = {}, None  # of the StoredSafe API: by number; and of a key with two versions
 
     def note(self, **mark):
         with self.lock:
@@ -162,6 +165,23 @@ class World:
         self.note(seen={f"cipher {path} {answer.data['ciphertext']}": True})
         return answer.data["ciphertext"]
 
+    # Named keys of StoredSafe vaults, by their paths
+
+    def make_object(self, path, **settings):
+        return self.op({f"object {path}": {**OBJECT_NEW, **settings, "states": ["active"]}}, lambda: self.api.post(path, settings), 200)
+
+    def change_object(self, path, what, body, then):
+        return self.op({f"object {path}": {**self.promises.sure[f"object {path}"], **then}}, lambda: self.api.post(f"{path}/{what}", body), 200, 204)
+
+    def delete_object(self, path):
+        below = {name: None for name in self.promises.sure if name.startswith(f"cipher {path} ")}
+        return self.op({f"object {path}": None, **below}, lambda: self.api.delete(path), 204)
+
+    def member(self, method, path, level):
+        body = None if level is None else {"status": level}
+        headers = {"Content-Type": "application/merge-patch+json"}
+        return self.op({f"member {path}": level}, lambda: self.api.request(method, path, body, headers=headers), 200)
+
     def settle(self):
         """Look at everything; what it shows must be allowed, and is promised from now on."""
         allowed = self.promises.allowed()
@@ -186,8 +206,29 @@ def observe_key(api, path):
 
 def observe_cipher(api, path, text):
     mount, name = path.split("/keys/")
-    answer = api.post(f"{mount}/decrypt/{name}", {"ciphertext": text}).expect(200, 400)
+    answer = api.post(f"{mount}/decrypt/{name}", {"ciphertext": text}).expect(200, 400, 404)
     return True if answer.status == 200 and answer.data["plaintext"] == "dGV4dA==" else None
+
+
+OBJECT_SHOWN = ["type", "key_version", "allow_export", "allow_backup", "allow_delete", "info", "max_operations"]
+OBJECT_NEW = dict(zip(OBJECT_SHOWN, ["aes128-gcm96", "1", True, True, True, "", 1 << 32]))
+
+
+def observe_object(api, path):
+    answer = api.get(path).expect(200, 404)
+    name = path.split("/")[-1]
+    listed = [key for key in api.list(path[:-len(name) - 1]).expect(200).data["named_keys"] if key["name"] == name]
+    assert listed == (answer.data["named_keys"] if answer.status == 200 else []), f"{listed}, {answer}"
+    if answer.status == 404:
+        return None
+    versions = api.get(f"{path}/versions").expect(200).data["versions"]
+    return {**{name: listed[0][name] for name in OBJECT_SHOWN}, "states": [versions[n]["state"] for n in sorted(versions, key=int)]}
+
+
+def observe_member(api, path):
+    members, user = path.rsplit("/", 1)
+    found = [int(m["groupstatus"]) for m in api.list(members).expect(200).data["vaultmembers"] if m["id"] == user]
+    return found[0] if found else None
 
 
 def observe(server, names):
@@ -214,4 +255,8 @@ def observe(server, names):
             found[name] = observe_key(api, rest)
         elif what == "cipher":
             found[name] = observe_cipher(api, *rest.split(" "))
+        elif what == "object":
+            found[name] = observe_object(api, rest)
+        elif what == "member":
+            found[name] = observe_member(api, rest)
     return found
