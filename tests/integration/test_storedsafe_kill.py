@@ -12,49 +12,14 @@ import random
 import time
 
 import pytest
-from safe import ACTIVE, READ, WRITE, House, Safe
+from safe import ACTIVE, READ, WRITE, House
 from tally import Tally, run_until_killed
-from transit import b64
+from transparent import Vault, b64
 
 KILLS = int(os.environ.get("KEYTURN_KILLS", "6"))
 SEED = int(os.environ.get("KEYTURN_SEED", random.randrange(1 << 30)))
 KEYS = {"plain": {}, "small": {"type": "aes256-gcm96", "max_operations": 57}, "untagged": {"type": "aes256-ofb"}}
 KEPT = 400  # ciphertexts that a client checks
-
-
-class Vault:
-    """Calls about one vault, by one of its members."""
-
-    def __init__(self, safe, vault):
-        self.safe, self.id = safe, vault
-
-    def of(self, api):
-        """The same, of a server that was started again."""
-        return Vault(Safe(api, self.safe.token), self.id)
-
-    def info(self, what, body=None, method="POST"):
-        return self.safe.good(method, f"transparent/{self.id}/{what}", body)["CALLINFO"]
-
-    def entry(self, name):
-        """None: there is no such key."""
-        answer = self.safe.call("GET", f"transparent/{self.id}/keys/{name}").expect(200, 404)
-        return answer.body["KEYS"][0] if answer.status == 200 else None
-
-    def entries(self):
-        return {key["name"]: key for key in self.safe.good("LIST", f"transparent/{self.id}/keys")["KEYS"]}
-
-    def counts(self, name):
-        """Page by page."""
-        found, after = {}, 0
-        while page := self.info(f"keys/{name}/versions?after={after}&limit=1000", method="GET")["versions"]:
-            found.update((int(n), version["encryptions"]) for n, version in page.items())
-            assert max(found) > after
-            after = max(found)
-        return found
-
-    def members(self):
-        """{user id: level}"""
-        return {m["id"]: int(m["groupstatus"]) for m in self.safe.good("GET", f"vault/{self.id}/members")["CALLINFO"]["vaultmembers"]}
 
 
 class Client:
@@ -73,7 +38,7 @@ class Client:
             self.encrypt(vault, name, self.dice.randrange(1, 30) if self.dice.random() < 0.3 else 0)
 
     def encrypt(self, vault, name, many):
-        texts = [b64(f"{self.me} {self.serial + n}") for n in range(many or 1)]
+        texts = [b64(f"{self.me} {self.serial + n}".encode()) for n in range(many or 1)]
         self.serial += len(texts)
         items = [{"plaintext": text} for text in texts]
         self.tally.sent(name, len(items))
@@ -158,8 +123,8 @@ class Maker(Register):
         self.serial = 0
         vault.info("keys/origin", {"info": "origin"})
         vault.info("keys/origin/rotate")
-        self.cipher = vault.info("encrypt/origin", {"plaintext": b64("text")})["ciphertext"]
-        self.backup = vault.safe.good("GET", f"transparent/backup/{vault.id}/origin")["KEYS"][0]["backup"]
+        self.cipher = vault.info("encrypt/origin", {"plaintext": b64(b"text")})["ciphertext"]
+        self.backup = vault.get("backup/origin")[0]["backup"]
 
     def step(self, vault):
         there = [name for name, value in self.sure.items() if value]
@@ -194,7 +159,7 @@ class Maker(Register):
             cipher = vault.info(f"encrypt/{name}", {"plaintext": "QQ=="})["ciphertext"]
             assert vault.info(f"decrypt/{name}", {"ciphertext": cipher})["plaintext"] == "QQ=="
             if key["key_version"] == "2":  # from the backup
-                assert vault.info(f"decrypt/{name}", {"ciphertext": self.cipher})["plaintext"] == b64("text")
+                assert vault.info(f"decrypt/{name}", {"ciphertext": self.cipher})["plaintext"] == b64(b"text")
         objects = [key["objectid"] for key in vault.entries().values()]
         assert len(set(objects)) == len(objects)
         return found
@@ -229,7 +194,7 @@ def test_kill(new_server):
     house = House(server.api)
     owner = house.session("owner", READ | WRITE | ACTIVE)
     users = [str(house.user(f"user{n}")) for n in range(4)]
-    vault = Vault(owner, owner.good("POST", "vault", {"vaultname": "a vault"})["VAULT"][0]["id"])
+    vault = Vault.new(owner)
     for name, settings in KEYS.items():
         vault.info(f"keys/{name}", settings)
     tally = Tally({name: settings.get("max_operations") for name, settings in KEYS.items()})
