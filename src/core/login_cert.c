@@ -12,15 +12,16 @@ static struct span cert_path(struct login_path *p, uint32_t user)
 }
 
 static struct span owner_path(struct login_path *p, const struct hmac_key *key,
-                              const struct x509 *cert)
+                              const uint8_t fingerprint[static SHA256_LEN])
 {
 	char hash[LOGIN_HASH_LEN + 1];
 
-	login_hash(key, LOGIN_CERTIFICATE, span_of(x509_fingerprint(cert), SHA256_LEN), hash);
+	login_hash(key, LOGIN_CERTIFICATE, span_of(fingerprint, SHA256_LEN), hash);
 	return login_path(p, "cert-of/%s", hash);
 }
 
-enum status login_cert_find(const struct view *view, uint32_t user, struct x509 **ret,
+/* The bytes, which lie in the transaction's memory. */
+static enum status find_der(const struct view *view, uint32_t user, struct span *ret,
                             struct err *err)
 {
 	struct login_path p;
@@ -35,6 +36,18 @@ enum status login_cert_find(const struct view *view, uint32_t user, struct x509 
 	if (cursor_u8(&c, &version) != ST_OK || version != RECORD_VERSION ||
 	    cursor_lv(&c, &der) != ST_OK || cursor_end(&c) != ST_OK)
 		return err_set(err, ST_CORRUPT, "the record of a certificate is damaged");
+	*ret = der;
+	return ST_OK;
+}
+
+enum status login_cert_find(const struct view *view, uint32_t user, struct x509 **ret,
+                            struct err *err)
+{
+	struct span der;
+	enum status st = find_der(view, user, &der, err);
+
+	if (st != ST_OK)
+		return st;
 	st = x509_read(der, ret, err);
 	return st == ST_INVALID || st == ST_LIMIT
 	           ? err_wrap(err, ST_CORRUPT, "the record of a certificate")
@@ -48,7 +61,7 @@ enum status login_cert_owner(const struct view *view, const struct hmac_key *key
 	struct span record;
 	struct cursor c;
 	uint32_t user;
-	enum status st = view_get(view, owner_path(&p, key, cert), &record, err);
+	enum status st = view_get(view, owner_path(&p, key, x509_fingerprint(cert)), &record, err);
 
 	if (st != ST_OK)
 		return st;
@@ -84,7 +97,7 @@ static enum status put_owner(const struct view *view, const struct hmac_key *key
 
 	builder_init_fixed(&b, be, sizeof be);
 	builder_u32(&b, user);
-	return view_put(view, owner_path(&p, key, cert), builder_span(&b), err);
+	return view_put(view, owner_path(&p, key, x509_fingerprint(cert)), builder_span(&b), err);
 }
 
 enum status login_cert_put(const struct view *view, const struct hmac_key *key, uint32_t user,
@@ -106,14 +119,14 @@ enum status login_cert_put(const struct view *view, const struct hmac_key *key, 
 enum status login_cert_remove(const struct view *view, const struct hmac_key *key, uint32_t user,
                               struct err *err)
 {
-	struct x509 *before = NULL;
+	uint8_t fingerprint[SHA256_LEN];
 	struct login_path p;
-	enum status st = login_cert_find(view, user, &before, err);
+	struct span der;
+	enum status st = find_der(view, user, &der, err);
 
-	if (st == ST_OK)
-		st = view_delete(view, owner_path(&p, key, before), err);
-	if (st == ST_OK)
-		st = view_delete(view, cert_path(&p, user), err);
-	x509_free(&before);
-	return st;
+	if (st != ST_OK)
+		return st;
+	sha256(&der, 1, fingerprint); /* what is stored is as it is written */
+	st = view_delete(view, owner_path(&p, key, fingerprint), err);
+	return st == ST_OK ? view_delete(view, cert_path(&p, user), err) : st;
 }

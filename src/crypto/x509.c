@@ -51,9 +51,10 @@ static enum status unwrap(struct span pem, struct builder *ret, struct err *err)
 	struct builder next = {0};
 	enum status st = pem_next(&c, label, ret);
 
-	if (st == ST_NOT_FOUND)
-		return builder_unbase64(ret, pem) == ST_OK ? builder_status(ret)
-		                                           : no_certificate(err);
+	if (st == ST_NOT_FOUND) {
+		st = builder_unbase64(ret, pem);
+		return st == ST_INVALID ? no_certificate(err) : st;
+	}
 	if (st == ST_INVALID)
 		return no_certificate(err);
 	if (st != ST_OK)
