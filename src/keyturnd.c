@@ -301,12 +301,24 @@ static enum status make_later(void *ctx, struct slow *work)
 	return pool_later(d->pool, work);
 }
 
+/* Limits are the server's; where listeners differ the roomiest one counts. */
+static uint64_t largest_body(const struct config *c)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < c->n_listeners; i++)
+		if (c->listeners[i].max_request_size > n)
+			n = c->listeners[i].max_request_size;
+	return n;
+}
+
 static enum status build_engines(struct daemon *d, struct err *err)
 {
 	struct transit_config tc = {
 	    .manner = &transit_manner_vault, .make_later = make_later, .ctx = d};
 
 	d->storedsafe.version = KEYTURN_VERSION;
+	d->storedsafe.max_file_size = largest_body(d->config);
 	if (transit_new(&tc, &d->transit) != ST_OK)
 		return err_set(err, ST_NOMEM, "out of memory");
 	tc.manner = &storedsafe_manner;

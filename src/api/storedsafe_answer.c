@@ -42,6 +42,7 @@ static const struct span harmless[] = {HARMLESS("allow_backup"),
                                        HARMLESS("delimiter"),
                                        HARMLESS("description"),
                                        HARMLESS("email"),
+                                       HARMLESS("extension"),
                                        HARMLESS("fieldname"),
                                        HARMLESS("fullname"),
                                        HARMLESS("groupname"),
@@ -62,6 +63,7 @@ static const struct span harmless[] = {HARMLESS("allow_backup"),
                                        HARMLESS("retire_after"),
                                        HARMLESS("rewrap_only"),
                                        HARMLESS("searchstring"),
+                                       HARMLESS("size"),
                                        HARMLESS("state"),
                                        HARMLESS("status"),
                                        HARMLESS("to_version"),
@@ -254,11 +256,9 @@ static void put_headers(struct json_writer *w, const struct exchange *x)
 /* Members of an answer that stand beside CALLINFO, and their names there. */
 static const char *beside(struct span name)
 {
-	static const char *const names[][2] = {{"vaults", "VAULTS"},
-	                                       {"vault", "VAULT"},
-	                                       {"objects", "OBJECTS"},
-	                                       {"templates", "TEMPLATES"},
-	                                       {"named_keys", "KEYS"}};
+	static const char *const names[][2] = {{"vaults", "VAULTS"},   {"vault", "VAULT"},
+	                                       {"objects", "OBJECTS"}, {"templates", "TEMPLATES"},
+	                                       {"result", "RESULT"},   {"named_keys", "KEYS"}};
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		if (span_eq_str(name, names[i][0]))

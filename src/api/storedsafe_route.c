@@ -98,6 +98,8 @@ static const struct route routes[] = {
      ROUTE_SESSION},
     {HTTP_POST, "utils/checkpolicy", VERB_WRITE, SAFE "utils/checkpolicy", "UtilsHandler", 200,
      ROUTE_SESSION},
+    {HTTP_POST, "utils/get_mime_type", VERB_WRITE, SAFE "utils/mime_type", "UtilsHandler", 200,
+     ROUTE_SESSION},
     {HTTP_GET, "utils/pwgen", VERB_READ, SAFE "utils/pwgen", "UtilsHandler", 200, ROUTE_SESSION},
     {HTTP_GET, "utils/version", VERB_READ, SAFE "utils/version", "UtilsHandler", 200,
      ROUTE_SESSION},

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/utf8.h"
+#include "engine/mime.h"
 #include "engine/storedsafe_impl.h"
 
 void storedsafe_put_number(struct json_writer *w, const char *name, uint64_t n)
@@ -151,6 +152,8 @@ static const struct operation operations[] = {
      .need = ANY_USER},
     {"checkpolicy", VERB_WRITE, "utils/checkpolicy", OP_READ, 0, storedsafe_checkpolicy, NULL,
      .need = ANY_USER},
+    {"mime-type", VERB_WRITE, "utils/mime_type", OP_READ, 0, storedsafe_mime_type, NULL,
+     .need = ANY_USER},
     {"version", VERB_READ, "utils/version", OP_READ, 0, storedsafe_version, NULL, .need = ANY_USER},
     {"pwgen", VERB_READ, "utils/pwgen", OP_READ, 0, storedsafe_pwgen, NULL, .need = ANY_USER},
 };
@@ -180,6 +183,7 @@ static void thread_drop(void *thread)
 
 	engine_transit.life->thread_drop(t->keys);
 	memset(t->levels, 0, sizeof t->levels);
+	mime_free(&t->mime);
 }
 
 static void thread_free(void **thread)
@@ -189,6 +193,7 @@ static void thread_free(void **thread)
 	if (t == NULL)
 		return;
 	engine_transit.life->thread_free(&t->keys);
+	mime_free(&t->mime);
 	free(t);
 	*thread = NULL;
 }

@@ -18,7 +18,8 @@
 
 /* The engine's object.  keys: made with storedsafe_manner; the owner's. */
 struct storedsafe {
-	const char *version; /* of the server */
+	const char *version;    /* of the server */
+	uint64_t max_file_size; /* bytes of a file that a request can bring */
 	struct transit *keys;
 };
 

@@ -66,6 +66,7 @@ struct level_slot {
 struct safe_thread {
 	void *keys; /* of the engine of named keys */
 	struct level_slot levels[SAFE_LEVELS];
+	struct mime *mime; /* NULL: not needed yet */
 };
 
 /* storedsafe_level(op, user, ret, err): as engine.level. */
@@ -116,6 +117,7 @@ enum status storedsafe_restore(struct op *op);
 enum status storedsafe_statusvalues(struct op *op);
 enum status storedsafe_policies(struct op *op);
 enum status storedsafe_checkpolicy(struct op *op);
+enum status storedsafe_mime_type(struct op *op);
 enum status storedsafe_version(struct op *op);
 enum status storedsafe_pwgen(struct op *op);
 

@@ -1,4 +1,5 @@
-/* What clients ask for beside their vaults: bits, policies of passphrases, the version. */
+/* What clients ask for beside their vaults: bits, policies of passphrases, the version, kinds of files. */
+#include "engine/mime.h"
 #include "engine/passphrase.h"
 #include "engine/pwgen.h"
 #include "engine/storedsafe_impl.h"
@@ -149,6 +150,111 @@ enum status storedsafe_checkpolicy(struct op *op)
 	json_end_array(&w);
 	json_put_bool(&w, "passphrase_valid", valid);
 	json_end_object(&w);
+	op->ans->shape = ANSWER_DATA;
+	return op->ans->status = builder_status(&op->ans->data);
+}
+
+/* ---- kinds of files ---- */
+
+/* This thread's, made when it is first needed: few servers are ever asked. */
+static enum status thread_mime(struct op *op, struct mime **ret)
+{
+	struct safe_thread *t = op->thread;
+	enum status st = ST_OK;
+
+	if (t->mime == NULL)
+		st = mime_new(&t->mime, &op->ans->err);
+	if (st == ST_OK)
+		*ret = t->mime;
+	return op->ans->status = st;
+}
+
+/* What a file is asked about by: its first bytes, and the extension with or without its dot. */
+struct file_head {
+	uint8_t bytes[BASE64_LEN(MIME_BYTES_MAX)];
+	size_t n;
+	struct span extension;
+	int64_t size; /* -1: not told */
+};
+
+static enum status read_extension(struct op *op, struct span *ret)
+{
+	struct span s;
+	enum status st = request_string(op->req, "extension", &s, &op->ans->err);
+
+	if (st == ST_NOT_FOUND)
+		return answer_fail(op->ans, ST_INVALID, "extension is missing");
+	if (st != ST_OK)
+		return op->ans->status = st;
+	if (s.n > 0 && s.p[0] == '.')
+		s = span_from(s, 1);
+	if (s.n > MIME_EXTENSION_MAX)
+		return answer_fail(op->ans, ST_INVALID, "extension has more than %d characters",
+		                   MIME_EXTENSION_MAX);
+	*ret = s;
+	return ST_OK;
+}
+
+static enum status read_head(struct op *op, struct file_head *h)
+{
+	struct span text;
+	enum status st = request_string(op->req, "data", &text, &op->ans->err);
+
+	if (st == ST_NOT_FOUND)
+		return answer_fail(op->ans, ST_INVALID, "data is missing");
+	if (st != ST_OK)
+		return op->ans->status = st;
+	if (text.n > sizeof h->bytes || base64_decode(text, h->bytes, &h->n) != ST_OK ||
+	    h->n > MIME_BYTES_MAX)
+		return answer_fail(op->ans, ST_INVALID,
+		                   "data must be the first %d bytes of the file, in base64",
+		                   MIME_BYTES_MAX);
+	return ST_OK;
+}
+
+static enum status read_file(struct op *op, struct file_head *h)
+{
+	enum status st = read_extension(op, &h->extension);
+
+	if (st == ST_OK)
+		st = read_head(op, h);
+	if (st != ST_OK)
+		return st;
+	h->size = -1;
+	st = request_int(op->req, "size", &h->size, &op->ans->err);
+	if (st == ST_OK && h->size < 0)
+		return answer_fail(op->ans, ST_INVALID, "size is out of range");
+	return st == ST_NOT_FOUND ? ST_OK : (op->ans->status = st);
+}
+
+enum status storedsafe_mime_type(struct op *op)
+{
+	const struct storedsafe *s = op->self;
+	struct mime *mime = NULL;
+	struct json_writer w;
+	struct file_head h;
+	const char *type;
+	enum status st = read_file(op, &h);
+
+	if (st == ST_OK)
+		st = thread_mime(op, &mime);
+	if (st != ST_OK)
+		return st;
+	st = mime_of(mime, span_of(h.bytes, h.n), h.extension, &type, &op->ans->err);
+	if (st != ST_OK)
+		return op->ans->status = st;
+	json_writer_init(&w, &op->ans->data);
+	json_begin_object(&w);
+	json_name(&w, "result");
+	json_begin_object(&w);
+	json_put_cstr(&w, "mimetype", type);
+	if (h.size >= 0)
+		json_put_int(&w, "size", h.size);
+	json_put_uint(&w, "max_file_size", s->max_file_size);
+	json_end_object(&w);
+	json_end_object(&w);
+	if (h.size >= 0 && (uint64_t)h.size > s->max_file_size)
+		answer_warn(op->ans, "the file is larger than this server takes");
 	op->ans->shape = ANSWER_DATA;
 	return op->ans->status = builder_status(&op->ans->data);
 }

@@ -51,6 +51,7 @@ SCRIPT = textwrap.dedent("""
     good(api.delete_user(user))
     assert good(api.status_values())["CALLINFO"]["statusbits"]["userbits"]["Active"] == 7
     assert len(good(api.password_policies())["CALLINFO"]["policies"]) == 4
+    assert good(api.get_mime_type(cert))["RESULT"]["mimetype"] == "application/x-pem-file"
     assert good(api.version())["CALLINFO"]["version"]
     assert len(good(api.generate_password(type="pin", length=8))["CALLINFO"]["passphrase"]) == 8
     assert good(api.logout())["CALLINFO"]["logout"] == "Bye bye"
