@@ -78,8 +78,8 @@ static void test_malformed_boundaries(void **state)
 	    "multipart/form-data; boundary=B x",
 	    "multipart/form-data; boundary=a{b",
 	    "multipart/form-data boundary=B",
-	    "multipart/form-data; boundary="
-	    "01234567890123456789012345678901234567890123456789012345678901234567890",
+	    ("multipart/form-data; boundary="
+	     "01234567890123456789012345678901234567890123456789012345678901234567890"),
 	};
 	struct span boundary;
 
