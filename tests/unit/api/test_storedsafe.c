@@ -164,7 +164,11 @@ static enum status make_first(void *arg, struct txn *t, struct err *err)
 
 static int setup(void **state)
 {
+	static const struct transit_config keys = {.manner = &storedsafe_manner};
+
 	if (house_process(state) != 0 || otp_setup() != ST_OK)
+		return -1;
+	if (transit_new(&keys, &engine.keys) != ST_OK)
 		return -1;
 	wire_open(house_with(&engine_storedsafe, &engine, NULL));
 	assert_int_equal(house_write(wire.house, make_first, NULL), ST_OK);
@@ -177,6 +181,7 @@ static int teardown(void **state)
 {
 	(void)state;
 	wire_close();
+	transit_free(&engine.keys);
 	return 0;
 }
 
@@ -259,8 +264,8 @@ static void what_was_sent_is_echoed_without_secrets(void **state)
 static void what_is_no_resource(void **state)
 {
 	static const char *const paths[] = {
-	    "nope",     "vault/1/members/2",    "auth/x",  "user/1/2", "object/1", "find",
-	    "template", "transparent/1/keys/k", "usercert/1/2"};
+	    "nope",     "vault/1/members/2",      "auth/x",      "user/1/2", "object/1", "find",
+	    "template", "transparent/1/keys/k/x", "usercert/1/2"};
 
 	(void)state;
 	log_in();
