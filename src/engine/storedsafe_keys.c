@@ -4,8 +4,17 @@
 
 /* ---- answers ---- */
 
-static void put_versions(struct json_writer *w, const struct key_head *h)
+/* Beside name, version and object. */
+static void put_facts(struct json_writer *w, const struct key_head *h, const struct safe_object *o)
 {
+	const struct key_type_info *info = key_type_info(h->type);
+
+	json_put_cstr(w, "type", info->name);
+	json_put_bool(w, "allow_backup", h->plaintext_backup);
+	json_put_bool(w, "allow_export", h->exportable);
+	json_put_bool(w, "allow_delete", h->deletion_allowed);
+	json_put_bool(w, "supports_signing", info->signs);
+	json_put_string(w, "info", o->info);
 	json_put_uint(w, "auto_rotate_period", h->auto_rotate_s);
 	json_put_uint(w, "max_operations", key_bound(h));
 	storedsafe_put_number(w, "min_decryption_version", h->min_decryption);
@@ -15,19 +24,11 @@ static void put_versions(struct json_writer *w, const struct key_head *h)
 static void put_entry(struct json_writer *w, struct span name, const struct key_head *h,
                       const struct safe_object *o)
 {
-	const struct key_type_info *info = key_type_info(h->type);
-
 	json_begin_object(w);
 	json_put_string(w, "name", name);
 	storedsafe_put_number(w, "key_version", h->latest);
-	json_put_cstr(w, "type", info->name);
-	json_put_bool(w, "allow_backup", h->plaintext_backup);
-	json_put_bool(w, "allow_export", h->exportable);
-	json_put_bool(w, "allow_delete", h->deletion_allowed);
-	json_put_bool(w, "supports_signing", info->signs);
-	json_put_string(w, "info", o->info);
 	storedsafe_put_number(w, "objectid", o->id);
-	put_versions(w, h);
+	put_facts(w, h, o);
 	json_end_object(w);
 }
 
@@ -76,6 +77,11 @@ static enum status answer_key(struct key_op *k)
 	if (st != ST_OK)
 		return st;
 	storedsafe_put_number(&w, "version", k->key->head.latest);
+	if (k->op.caller->user == 0) { /* as the Vault API answers: one thing, its members */
+		json_put_string(&w, "name", k->name);
+		put_facts(&w, &k->key->head, &o);
+		return end_answer(k, &w);
+	}
 	json_name(&w, "named_keys");
 	json_begin_array(&w);
 	put_entry(&w, k->name, &k->key->head, &o);
@@ -88,17 +94,13 @@ static enum status answer_key(struct key_op *k)
 struct listing {
 	struct json_writer w;
 	struct op *op;
+	enum {
+		PART_NAMES,
+		PART_ENTRIES,
+		PART_INFO
+	} part; /* an operator's listing has names and info */
 	size_t n;
 };
-
-static enum status list_name(void *arg, struct span name)
-{
-	struct listing *l = arg;
-
-	json_string(&l->w, name);
-	l->n++;
-	return ST_OK;
-}
 
 static enum status list_key(void *arg, struct span name)
 {
@@ -109,6 +111,11 @@ static enum status list_key(void *arg, struct span name)
 	struct err err = {0};
 	enum status st;
 
+	l->n++;
+	if (l->part == PART_NAMES) {
+		json_string(&l->w, name);
+		return ST_OK;
+	}
 	one.arg[1] = name;
 	st = key_op_begin(&k, &one);
 	if (st == ST_OK)
@@ -118,8 +125,9 @@ static enum status list_key(void *arg, struct span name)
 	st = safe_object_find(&k, &o, &err);
 	if (st != ST_OK)
 		return safe_fail(&one, st, &err);
+	if (l->part == PART_INFO)
+		json_name_span(&l->w, name);
 	put_entry(&l->w, name, &k.key->head, &o);
-	l->n++;
 	return ST_OK;
 }
 
@@ -144,12 +152,22 @@ static enum status read_page(struct op *op, struct page *ret)
 	return ST_OK;
 }
 
-/* Operators get the names besides, as listings of the Vault API have them. */
+static enum status list_part(struct listing *l, const struct vault *v, const struct page *page,
+                             struct err *err)
+{
+	struct vault_path p;
+	struct span folder = vault_path(&p, v->id, "key/");
+
+	l->n = 0;
+	return view_list(&l->op->view, folder, page->after, page->limit, list_key, l, err);
+}
+
+/* Members get a list of entries; operators names, and entries by them, as listings of the Vault API are. */
 enum status storedsafe_key_list(struct op *op)
 {
-	struct listing l = {.op = op};
+	struct listing l = {.op = op, .part = PART_ENTRIES};
+	bool operators = op->caller->user == 0;
 	struct page page = {.limit = 0};
-	struct vault_path p;
 	struct vault v;
 	struct err err = {0};
 	enum status st = vault_named(op, &v);
@@ -160,24 +178,24 @@ enum status storedsafe_key_list(struct op *op)
 		return st;
 	json_writer_init(&l.w, &op->ans->data);
 	json_begin_object(&l.w);
-	if (op->caller->user == 0) {
-		json_name(&l.w, "keys");
-		json_begin_array(&l.w);
-		st = view_list(&op->view, vault_path(&p, v.id, "key/"), page.after, page.limit,
-		               list_name, &l, &err);
-		json_end_array(&l.w);
-	}
-	json_name(&l.w, "named_keys");
+	json_name(&l.w, operators ? "keys" : "named_keys");
 	json_begin_array(&l.w);
-	if (st == ST_OK)
-		st = view_list(&op->view, vault_path(&p, v.id, "key/"), page.after, page.limit,
-		               list_key, &l, &err);
+	if (operators)
+		l.part = PART_NAMES;
+	st = list_part(&l, &v, &page, &err);
+	json_end_array(&l.w);
+	if (st == ST_OK && operators) {
+		json_name(&l.w, "key_info");
+		json_begin_object(&l.w);
+		l.part = PART_INFO;
+		st = list_part(&l, &v, &page, &err);
+		json_end_object(&l.w);
+	}
 	if (st != ST_OK)
 		return op->ans->err.status != ST_OK ? st : safe_fail(op, st, &err);
-	json_end_array(&l.w);
 	json_end_object(&l.w);
 	op->ans->shape = ANSWER_DATA;
-	if (op->caller->user == 0 && l.n == 0)
+	if (operators && l.n == 0)
 		return op->ans->status = ST_NOT_FOUND;
 	return op->ans->status = builder_status(&op->ans->data);
 }

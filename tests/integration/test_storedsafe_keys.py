@@ -497,8 +497,9 @@ def test_an_operator_sees_and_rotates_the_keys_of_vaults(server, vault):
     made = vault.make("k", info="of a vault")
     base = f"storedsafe/vaults/{vault.id}"
     listed = server.api.list(f"{base}/keys").expect(200).data
-    assert listed["keys"] == ["k"] and listed["named_keys"][0]["info"] == "of a vault"
-    assert server.api.get(f"{base}/keys/k").data["objectid"] == made["objectid"]
+    assert listed["keys"] == ["k"] and listed["key_info"]["k"]["info"] == "of a vault"
+    read = server.api.get(f"{base}/keys/k").data
+    assert (read["name"], read["objectid"], read["type"], read["info"]) == ("k", made["objectid"], "aes128-gcm96", "of a vault")
     assert server.api.post(f"{base}/keys/k/rotate").expect(200).data["key_version"] == "2"
     sealed = server.api.post(f"{base}/encrypt/k", {"plaintext": TEXT}).expect(200).data["ciphertext"]
     assert vault.decrypt("k", sealed) == TEXT
@@ -535,3 +536,26 @@ def test_counts_are_exact_after_a_clean_stop(server, vault):
     server.unseal()
     again = Safe(server.api, vault.safe.token)
     assert again.good("GET", vault.path("keys", "k/versions"))["CALLINFO"]["versions"]["1"]["encryptions"] == 12
+
+
+def test_blocks_of_uses_are_reserved_ahead(server, vault):
+    """A vault's keys are looked after as those of transit are: far beyond the first block, counts stay exact."""
+    vault.make("k")
+    batch = [{"plaintext": ""}] * 40000
+    for n in range(1, 6):
+        assert len(vault.good("encrypt", "k", {"batch": batch})["CALLINFO"]["batch"]) == len(batch)
+        assert vault.good("keys", "k/versions", method="GET")["CALLINFO"]["versions"]["1"]["encryptions"] == n * len(batch)
+    vault.good("keys", "k", {"max_operations": 200050}, method="PUT")
+    sealed = vault.good("encrypt", "k", {"batch": batch[:100]})["CALLINFO"]["batch"]
+    assert {item["key_version"] for item in sealed} == {"2"}
+    assert vault.good("keys", "k/versions", method="GET")["CALLINFO"]["versions"]["1"]["encryptions"] == 200000
+
+
+def test_a_vault_of_many_keys_is_listed_by_pages(vault):
+    names = [f"k{n:03}" for n in range(30)]
+    for name in names:
+        vault.make(name)
+    path = f"transparent/{vault.id}/keys"
+    assert [k["name"] for k in vault.safe.good("LIST", path)["KEYS"]] == names
+    assert [k["name"] for k in vault.safe.good("LIST", path + "?limit=7")["KEYS"]] == names[:7]
+    assert [k["name"] for k in vault.safe.good("GET", path + "?limit=50&after=k006")["KEYS"]] == names[7:]
