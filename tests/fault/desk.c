@@ -331,6 +331,11 @@ void desk_settle(struct desk *d)
 		;
 }
 
+int64_t desk_now(const struct desk *d)
+{
+	return clock_wall_ns(&d->house->clock.clock);
+}
+
 void desk_later(struct desk *d)
 {
 	clock_manual_advance(&d->house->clock, 600 * NS_PER_S);

@@ -50,6 +50,8 @@ bool desk_is_open(struct desk *d);
 
 /* desk_settle(d): what was due at the clock's time is done.  desk_later(d): ten minutes later (what failed is tried again), and settled. */
 void desk_settle(struct desk *d);
+/* desk_now(d): the wall time. */
+int64_t desk_now(const struct desk *d);
 void desk_later(struct desk *d);
 
 /*
