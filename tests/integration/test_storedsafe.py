@@ -353,6 +353,60 @@ def test_fifty_callers_at_the_change_of_a_token(house):
     assert safe.good("GET", "vault")["CALLINFO"]["token"] == new
 
 
+def test_fifty_callers_and_the_grace_of_the_old_token(house):
+    """All that hold the old token are told the same successor; they work on while nobody uses it, however long, and then for the grace."""
+    config, grace = "auth/storedsafe/config", 2
+    house.api.post(config, {"token_rotation": f"{grace}s", "token_grace": f"{grace}s"}).expect(204)
+    old = house.session("someone").token
+    time.sleep(grace + 0.1)
+    told, used, over, wrong = [], [], [], []
+    steps = [threading.Barrier(50, timeout=120) for _ in range(2)]
+
+    def until_it_is_over(mine, deadline):
+        while (answer := mine.call("GET", "vault")).status == 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        over.append(time.time())
+        failed(answer, 401, "not logged in")
+
+    def caller(moves_on):
+        mine = Safe(house.api, old)
+        steps[0].wait()
+        told.append(mine.good("GET", "vault")["CALLINFO"]["token"])
+        steps[1].wait()
+        deadline = time.monotonic() + 60
+        while not moves_on and not used:  # longer than the grace
+            assert mine.good("GET", "vault")["CALLINFO"]["token"] == told[0] and time.monotonic() < deadline
+        if not moves_on:
+            return until_it_is_over(mine, deadline)
+        mine.token = told[-1]
+        time.sleep(grace + 1)
+        used.append(time.time())
+        while len(over) < 25:
+            mine.good("GET", "vault")
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    def guarded(moves_on):
+        try:
+            caller(moves_on)
+        except Exception as error:  # noqa: BLE001: told below, on the test's thread
+            wrong.append(error)
+            over.append(None)
+
+    threads = [threading.Thread(target=guarded, args=(i % 2 == 0,)) for i in range(50)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    if wrong:
+        raise wrong[0]
+    assert len(told) == 50 and len(set(told)) == 1 and told[0] != old
+    assert len(over) == 25 and min(over) >= min(used) + grace
+    failed(Safe(house.api, old).call("GET", "vault"), 401, "not logged in")
+    Safe(house.api, told[0]).good("GET", "vault")
+
+
 def test_everything_survives_a_restart_and_a_seal(server, house):
     owner, other = house.session("owner", OWNER), house.session("other")
     vault = new_vault(owner)
