@@ -492,12 +492,22 @@ enum status uses_reserve(struct uses *u, const struct uses_of *of, uint64_t n, u
 	return reserve_block(u, of, limit, err);
 }
 
+/* A whole block is left: claims were given back since the next one was asked for. */
+static bool has_block(const struct uses *u)
+{
+	uint64_t had = number_of(atomic_load_explicit(&u->reserved, memory_order_acquire));
+
+	return (atomic_load(&u->used) & CLOSED) == 0 && had >= used_now(u) + USES_BLOCK;
+}
+
 enum status uses_reserve_more(struct uses *u, const struct uses_of *of, uint64_t limit,
                               struct err *err)
 {
 	MUST(limit > 0 && limit <= USES_LIMIT_MAX);
 	if (used_now(u) >= limit)
 		return err_set(err, ST_LIMIT, "version %u is used up", of->version);
+	if (has_block(u))
+		return ST_OK;
 	reopen(u);
 	return reserve_block(u, of, limit, err);
 }

@@ -80,7 +80,7 @@ void uses_decrypted(struct uses *u, uint64_t n, uint32_t today);
 /*
  * On the writer, with its view in `of`; each changes the record in this transaction.  limit: 1 to USES_LIMIT_MAX.
  * uses_reserve(u, of, n, limit, err): claim n, and reserve a block beyond them.  ST_LIMIT: only fewer are left.
- * uses_reserve_more(u, of, limit, err): the next block, nothing claimed.  ST_LIMIT: none is left.
+ * uses_reserve_more(u, of, limit, err): the next block, nothing claimed; none when a whole one is left.  ST_LIMIT: none is left.
  * uses_close(t, of, err): the exact count; the rest of the block is given back, or, of one that an unclean stop left, counts as used.
  * uses_flush(u, of, err): decryptions and day, when they changed (uses_dirty).
  */

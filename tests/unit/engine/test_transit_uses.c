@@ -708,13 +708,53 @@ static void what_nobody_holds_is_forgotten(void **state)
 	assert_int_equal(stored.counts.encryptions, 5); /* its block was given back */
 	e.now_ns += 5 * NS_PER_S;
 	assert_int_equal(write_with(GOES_WELL, evict_fn, &e), ST_OK);
-	assert_int_equal(e.left, USES_KEPT + 2); /* somebody may still look at the record from before */
+	assert_int_equal(e.left,
+	                 USES_KEPT + 2); /* somebody may still look at the record from before */
 	e.now_ns += 20 * NS_PER_S;
 	assert_int_equal(write_with(GOES_WELL, evict_fn, &e), ST_OK);
 	assert_int_equal(e.left, 1); /* the one that is held */
 	check();
 	claim_on_writer(2, 5, GOES_WELL);
 	check();
+	end();
+}
+
+static enum status pull_fn(void *arg, struct txn *t, struct err *err)
+{
+	struct step *s = arg;
+	struct place p;
+
+	(void)!uses_pull(m.v[s->i].uses, place(&p, t, s->i), err); /* as far as there is more */
+	return ST_OK;
+}
+
+static enum status more_fn(void *arg, struct txn *t, struct err *err)
+{
+	struct step *s = arg;
+	struct place p;
+
+	return uses_reserve_more(m.v[s->i].uses, place(&p, t, s->i), m.v[s->i].limit, err);
+}
+
+/* Many claims that are given back ask for blocks, one after another: what is reserved stays within two blocks of what is used. */
+static void returned_claims_pile_up_no_blocks(void **state)
+{
+	struct step s = {.i = 1}, stored = {.i = 1};
+
+	(void)state;
+	begin(3);
+	m.v[1].limit = USES_LIMIT_MAX;
+	claim_on_writer(1, 1, GOES_WELL);
+	for (unsigned i = 0; i < 20; i++) {
+		have(1);
+		s.got = uses_claim(m.v[1].uses, 50000);
+		if (s.got == ST_OK)
+			uses_return(m.v[1].uses, 50000);
+		assert_int_equal(write_with(GOES_WELL, more_fn, &s), ST_OK);
+		assert_int_equal(rig_read(m.rig, pull_fn, &s, NULL), ST_OK);
+	}
+	assert_int_equal(rig_read(m.rig, record_fn, &stored, NULL), ST_OK);
+	assert_in_range(stored.counts.encryptions, 1 + USES_BLOCK, 1 + 2 * USES_BLOCK);
 	end();
 }
 
@@ -727,6 +767,7 @@ int main(void)
 	    cmocka_unit_test(the_day_of_the_last_use),
 	    cmocka_unit_test(a_limit_is_reached),
 	    cmocka_unit_test(loops_do_not_run_dry),
+	    cmocka_unit_test(returned_claims_pile_up_no_blocks),
 	    cmocka_unit_test(what_nobody_holds_is_forgotten),
 	};
 
