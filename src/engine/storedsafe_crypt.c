@@ -21,6 +21,8 @@ static enum status add_object(struct key_op *k)
 
 	if (st != ST_OK)
 		return safe_fail(&k->op, st, &err);
+	if (builder_status(out) != ST_OK)
+		return k->op.ans->status = builder_status(out);
 	MUST(out->n > 0 && out->p[out->n - 1] == '}');
 	builder_cut(out, out->n - 1);
 	builder_str(out, ",\"objectid\":\"");

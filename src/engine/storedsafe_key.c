@@ -77,6 +77,7 @@ void key_op_end(struct key_op *k)
 	k->from->nudge = k->op.nudge;
 	k->from->slow = k->op.slow;
 	k->from->keep = k->op.keep;
+	k->from->changed = k->op.changed;
 }
 
 enum status key_op_find(struct key_op *k)
@@ -199,6 +200,7 @@ enum status safe_key_make(struct key_op *k, struct key_head *head, struct span i
 	key_material_data(&m, &v);
 	st = key_make(&k->place, k->op.arg[0], head, &v, err);
 	key_material_free(&m);
+	k->op.changed = true;
 	if (st == ST_EXISTS)
 		return err_set(err, st, "there is a key of this name in the vault already");
 	if (st == ST_OK)

@@ -20,7 +20,8 @@ struct transit_manner {
 	    unreadable; /* of a ciphertext that cannot be decrypted, whatever the reason; NULL: the reason */
 	bool version_is_text; /* key_version is a string in answers */
 	/*
-	 * makes_keys: encrypting makes a key that is not there.  fails_whole: the status of a batch in which something failed says so; else a warning does.
+	 * makes_keys: encrypting makes a key that is not there.  fails_whole: the status of a batch in which something failed says so; else a warning
+	 * does, unless the server itself failed at an item: then the call fails.
 	 * fills_items: items are answered with all members, empty ones too.  tells_version: what was decrypted comes with the version that
 	 * encrypted it.
 	 */

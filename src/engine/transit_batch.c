@@ -411,6 +411,9 @@ static enum status batch_status(struct op *op, const struct outcome *o)
 	if (o->mistakes + o->failures == 0)
 		return ST_OK;
 	if (!manner_of(op)->fails_whole) {
+		if (o->failures > 0)
+			return answer_fail(op->ans, ST_IO, "the server failed at %zu of %zu items",
+			                   o->failures, o->good + o->mistakes + o->failures);
 		answer_warn(op->ans, "%zu of %zu items failed", o->mistakes + o->failures,
 		            o->good + o->mistakes + o->failures);
 		return ST_OK;
