@@ -1,4 +1,5 @@
-"""The vendor's own client, the PyPI package `storedsafe`, unchanged, over TLS: log-in, vaults, members, users, their certificates, utils."""
+"""The vendor's own client, the PyPI package `storedsafe`, unchanged, over TLS: log-in, vaults, members, users, their certificates, utils; and `transparent`, for which it has no
+calls, by the library that it stands on, with its token."""
 import random
 import subprocess
 import textwrap
@@ -59,6 +60,66 @@ SCRIPT = textwrap.dedent("""
     print("all of it")
 """)
 
+# Arguments: host, CA file, API key, username, passphrase, code, id and name of another user with the same passphrase and code.
+KEYS_SCRIPT = textwrap.dedent("""
+    import base64, sys
+    import requests
+    from storedsafe import StoredSafe
+    host, ca, apikey, username, passphrase, code, other, other_name = sys.argv[1:]
+    api, second = StoredSafe(host, apikey, verify=ca), StoredSafe(host, apikey, verify=ca)
+
+    def call(method, path, body=None, status=200, by=api):
+        answer = requests.request(method, f"https://{host}/api/1.0/transparent/{path}", json=body, headers={"X-Http-Token": by.token}, verify=ca)
+        assert answer.status_code == status, (path, answer.status_code, answer.text)
+        found = answer.json()
+        info = found["CALLINFO"]
+        assert info["handler"] == "EncryptionHandler" and info["token"] == by.token and answer.headers["Content-Type"] == "application/json; charset=UTF-8", found
+        assert info["status"] == ("SUCCESS" if status < 300 else "FAIL") and info["errors"] == (status >= 300), found
+        return found if status < 300 else found["ERRORS"][0]
+
+    api.login_totp(username, passphrase, code)
+    second.login_totp(other_name, passphrase, code)
+    vault = api.create_vault(vaultname="With keys").json()["VAULT"][0]["id"]
+    assert api.add_vault_member(vault, other, 1).status_code == 200
+    text = base64.b64encode(bytes(range(256))).decode()
+
+    for kind in ("aes128-gcm96", "aes256-gcm96", "aes128-ofb", "aes256-ofb"):
+        made = call("POST", f"{vault}/keys/{kind}", {"type": kind, "info": "by requests"}, 201)["CALLINFO"]
+        assert made["key_version"] == "1" and made["name"] == kind
+        sealed = call("POST", f"{vault}/encrypt/{kind}", {"plaintext": text}, by=second)["CALLINFO"]
+        assert sealed["ciphertext"].startswith("storedsafe:v1:") and sealed["key_version"] == "1"
+        assert call("POST", f"{vault}/decrypt/{kind}", {"ciphertext": sealed["ciphertext"]}, by=second)["CALLINFO"]["plaintext"] == text
+        assert call("POST", f"{vault}/keys/{kind}/rotate", status=201)["CALLINFO"]["key_version"] == "2"
+        lifted = call("POST", f"rewrap/{vault}/{kind}", {"ciphertext": sealed["ciphertext"], "to_version": "2"}, by=second)["CALLINFO"]
+        assert lifted["key_version"] == "2" and call("POST", f"{vault}/decrypt/{kind}", {"ciphertext": lifted["ciphertext"]})["CALLINFO"]["plaintext"] == text
+        data = call("POST", f"{vault}/datakey/plaintext/{kind}", {"bits": 128})["CALLINFO"]
+        assert len(base64.b64decode(data["plaintext"])) == 16
+        assert call("POST", f"{vault}/decrypt/{kind}", {"ciphertext": data["ciphertext"]})["CALLINFO"]["plaintext"] == data["plaintext"]
+        assert "plaintext" not in call("POST", f"{vault}/datakey/wrapped/{kind}", by=second)["CALLINFO"]
+        assert len(base64.b64decode(call("GET", f"export/{vault}/{kind}/1")["KEYS"][0]["key"])) == (16 if "128" in kind else 32)
+        backup = call("GET", f"backup/{vault}/{kind}")["KEYS"][0]["backup"]
+        call("DELETE", f"{vault}/keys/{kind}")
+        assert call("POST", f"{vault}/decrypt/{kind}", {"ciphertext": sealed["ciphertext"]}, 404) == "there is no such key in this vault"
+        call("POST", f"restore/{vault}/{kind}", {"backup": backup})
+        assert call("POST", f"{vault}/decrypt/{kind}", {"ciphertext": sealed["ciphertext"]}, by=second)["CALLINFO"]["plaintext"] == text
+        read = call("GET", f"{vault}/keys/{kind}", by=second)
+        assert read["CALLINFO"]["version"] == "2" and read["KEYS"][0]["info"] == "by requests" and read["KEYS"][0]["type"] == kind
+
+    assert len(call("LIST", f"{vault}/keys", by=second)["KEYS"]) == len(call("GET", f"{vault}/keys", by=second)["KEYS"]) == 4
+    assert call("POST", f"{vault}/keys/another", {}, 403, by=second) == call("POST", f"{vault}/encrypt/another", {"plaintext": text}, 403, by=second) == "permission denied"
+    refused = api.delete_vault(vault)
+    assert refused.status_code == 400 and "empty" in refused.json()["ERRORS"][0], refused.text
+    api.remove_vault_member(vault, other)
+    assert call("GET", f"{vault}/keys", status=403, by=second) == "permission denied"
+    for key in call("GET", f"{vault}/keys")["KEYS"]:
+        call("DELETE", f"{vault}/keys/{key['name']}")
+    assert api.delete_vault(vault).status_code == 200
+    api.logout()
+    gone = requests.get(f"https://{host}/api/1.0/transparent/{vault}/keys", headers={"X-Http-Token": api.token or "x"}, verify=ca)
+    assert gone.status_code == 401 and gone.json()["ERRORCODES"] == {"1200": "Not logged in"}
+    print("all of it")
+""")
+
 # Arguments: address (of port 8443), CA file, API key, username, passphrase, certificate, key.
 CARD_SCRIPT = textwrap.dedent("""
     import sys
@@ -100,6 +161,17 @@ def test_the_vendors_client(tls_server, folder):
     script.write_text(SCRIPT)
     done = subprocess.run([clients.python(), script, f"127.0.0.1:{tls_server.tls_port}", folder / "cert.pem", APIKEY, "client", PASSPHRASE,
                            totp(SECRET), str(other), cert], capture_output=True, text=True, check=False, env={"PATH": "/usr/bin"})
+    assert (done.returncode, done.stdout) == (0, "all of it\n"), done.stdout + done.stderr
+
+
+def test_keys_with_the_token_of_the_vendors_client(tls_server, folder):
+    house = House(tls_server.api)
+    house.user("client", READ | WRITE | ACTIVE)
+    other = house.user("other")
+    script = folder / "drive.py"
+    script.write_text(KEYS_SCRIPT)
+    done = subprocess.run([clients.python(), script, f"127.0.0.1:{tls_server.tls_port}", folder / "cert.pem", APIKEY, "client", PASSPHRASE,
+                           totp(SECRET), str(other), "other"], capture_output=True, text=True, check=False, env={"PATH": "/usr/bin"})
     assert (done.returncode, done.stdout) == (0, "all of it\n"), done.stdout + done.stderr
 
 
