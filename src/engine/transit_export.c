@@ -318,12 +318,14 @@ static void page_free(struct slow **work)
 
 static enum status keep(struct arena *room, struct span *s)
 {
-	uint8_t *p = arena_alloc(room, s->n + 1);
+	uint8_t *p;
 
+	if (s->n == 0)
+		return ST_OK;
+	p = arena_alloc(room, s->n);
 	if (p == NULL)
 		return ST_NOMEM;
-	if (s->n > 0)
-		memcpy(p, s->p, s->n);
+	memcpy(p, s->p, s->n);
 	*s = span_of(p, s->n);
 	return ST_OK;
 }
@@ -337,10 +339,15 @@ static enum status copy_version(const struct exporting *x, uint32_t number, stru
 
 	if (st != ST_OK || !there)
 		return st;
-	*v = (struct page_version){.number = number};
-	*export_part(&x->form, &v->data) = *export_part(&x->form, &d);
+	v->number = number;
+	export_parts(&x->form, &d, &v->data);
 	g->n++;
-	return keep(&g->room, export_part(&x->form, &v->data));
+	st = keep(&g->room, &v->data.private_key);
+	if (st == ST_OK)
+		st = keep(&g->room, &v->data.mac_key);
+	if (st == ST_OK)
+		st = keep(&g->room, &v->data.public_key);
+	return st == ST_OK ? keep(&g->room, &v->data.chain) : st;
 }
 
 static enum status copy_versions(const struct exporting *x, struct page *g)

@@ -24,8 +24,9 @@ struct export_form {
 
 /* export_is_slow(f): a version takes as long as reading a key (60 us and more) or writing a chain of certificates: too long for many of them on a loop. */
 bool export_is_slow(const struct export_form *f);
-/* export_part(f, d): the part of a version that export_value needs (one of the spans of d). */
-struct span *export_part(const struct export_form *f, struct version_data *d);
+/* export_parts(f, d, ret): the parts of a version that export_value needs; the rest of *ret is empty. */
+void export_parts(const struct export_form *f, const struct version_data *d,
+                  struct version_data *ret);
 
 /*
  * export_value(f, d, room, w, err): the value of one version, behind its name.  room: EXPORT_ROOM bytes of locked memory for what is written on the way.  ST_INVALID

@@ -97,7 +97,6 @@ static enum status put_asymmetric(struct exporting *x, const struct version_data
 
 static enum status put_public(struct exporting *x, const struct version_data *d)
 {
-	const struct version_data half = {.public_key = d->public_key};
 	struct pkey *k = NULL;
 	struct builder text = {.max = 0};
 	enum status st = check_format(x);
@@ -105,7 +104,7 @@ static enum status put_public(struct exporting *x, const struct version_data *d)
 	if (st == ST_OK && x->form->format == FORMAT_DER)
 		return put_base64(x, d->public_key);
 	if (st == ST_OK)
-		st = material_pkey(x->form->type, &half, &k, x->err);
+		st = material_pkey(x->form->type, d, &k, x->err);
 	if (st == ST_OK)
 		st = x->form->format == FORMAT_PEM ? pkey_spki_pem(k, &text)
 		                                   : key_public_text(k, &text);
@@ -155,21 +154,20 @@ bool export_is_slow(const struct export_form *f)
 	       (f->kind != EXPORT_PUBLIC || f->format != FORMAT_DER);
 }
 
-struct span *export_part(const struct export_form *f, struct version_data *d)
+void export_parts(const struct export_form *f, const struct version_data *d,
+                  struct version_data *ret)
 {
-	switch (f->kind) {
-	case EXPORT_HMAC:
-		return &d->mac_key;
-	case EXPORT_PUBLIC:
-		return &d->public_key;
-	case EXPORT_CHAIN:
-		return &d->chain;
-	case EXPORT_ENCRYPTION:
-	case EXPORT_SIGNING:
-	case EXPORT_KINDS:
-	default:
-		return &d->private_key;
-	}
+	struct version_data parts = {.state = d->state};
+
+	if (f->kind == EXPORT_HMAC)
+		parts.mac_key = d->mac_key;
+	else if (f->kind == EXPORT_CHAIN)
+		parts.chain = d->chain;
+	else
+		parts.private_key = d->private_key;
+	if (f->kind == EXPORT_PUBLIC)
+		parts.public_key = d->public_key;
+	*ret = parts;
 }
 
 enum status export_value(const struct export_form *f, const struct version_data *d, char *room,
