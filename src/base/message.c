@@ -177,6 +177,16 @@ void answer_free(struct answer *a)
 	answer_init(a);
 }
 
+void answer_take(struct answer *a, struct builder *data)
+{
+	size_t max = a->data.max;
+
+	builder_free(&a->data);
+	a->data = *data;
+	a->data.max = max;
+	*data = (struct builder){.max = 0};
+}
+
 void answer_warn(struct answer *a, const char *fmt, ...)
 {
 	char text[ERR_TEXT_MAX];

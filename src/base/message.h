@@ -81,6 +81,8 @@ struct answer {
 void answer_init(struct answer *a);
 void answer_reset(struct answer *a); /* as new, memory kept and wiped */
 void answer_free(struct answer *a);
+/* answer_take(a, data): what the builder holds is the answer's data now; the builder is empty then.  Its limit does not stay: the answer may be used again. */
+void answer_take(struct answer *a, struct builder *data);
 void answer_warn(struct answer *a, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* answer_fail(a, status, fmt, ...): set status and text; returns status. */
 enum status answer_fail(struct answer *a, enum status status, const char *fmt, ...) PRINTF_LIKE(3, 4);

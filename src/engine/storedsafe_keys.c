@@ -120,8 +120,10 @@ static enum status list_key(void *arg, struct span name)
 	st = key_op_begin(&k, &one);
 	if (st == ST_OK)
 		st = key_op_find(&k);
-	if (st != ST_OK)
+	if (st == ST_NOT_FOUND || st == ST_INVALID)
 		return answer_fail(one.ans, ST_CORRUPT, "a key of the vault is missing");
+	if (st != ST_OK)
+		return st;
 	st = safe_object_find(&k, &o, &err);
 	if (st != ST_OK)
 		return safe_fail(&one, st, &err);

@@ -205,9 +205,7 @@ static enum status back_up(struct key_op *k, struct err *err)
 	st = key_put_head(&k->place, k->op.arg[0], &head, err);
 	if (st != ST_OK)
 		return st;
-	builder_free(&k->op.ans->data);
-	k->op.ans->data = b->data;
-	b->data = (struct builder){.max = 0};
+	answer_take(k->op.ans, &b->data);
 	return answer_data(&k->op, err);
 }
 

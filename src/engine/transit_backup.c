@@ -158,9 +158,7 @@ static enum status back_up(struct op *op, const struct key_place *p, struct err 
 	st = key_put_head(p, op->arg[0], &head, err);
 	if (st != ST_OK)
 		return st;
-	builder_free(&op->ans->data);
-	op->ans->data = b->data;
-	b->data = (struct builder){.max = 0};
+	answer_take(op->ans, &b->data);
 	op->ans->shape = ANSWER_DATA;
 	return ST_OK;
 }

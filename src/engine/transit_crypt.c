@@ -14,6 +14,7 @@
 #include "engine/transit_impl.h"
 
 #define CONVERGENT_LEN 32
+#define TOO_OLD_TEXT   "ciphertext or signature version is disallowed by policy (too old)"
 
 static enum status fail(struct item_error *e, const char *text)
 {
@@ -632,8 +633,8 @@ static enum status begin_decrypt(struct crypt *c, const struct crypt_item *i, st
 		return unreadable(e, e->text);
 	if (version > h->latest)
 		return unreadable(e, "invalid ciphertext: version is too new");
-	if (version < h->min_decryption)
-		return fail(e, "ciphertext or signature version is disallowed by policy (too old)");
+	if (version < h->min_decryption) /* below 1 there never was one */
+		return version < 1 ? unreadable(e, TOO_OLD_TEXT) : fail(e, TOO_OLD_TEXT);
 	st = find_version(c, (uint32_t)version, &c->from, e);
 	e->unreadable = st != ST_OK && !e->internal;
 	if (st != ST_OK)

@@ -381,9 +381,7 @@ static enum status export_by_pool(struct op *op, const struct exporting *x)
 	if (g != NULL && is_of_now(g, &x->k->head)) {
 		if (g->status != ST_OK)
 			return err_set(x->err, g->status, "%s", err_text(&g->err, g->status));
-		builder_free(&op->ans->data);
-		op->ans->data = g->data;
-		g->data = (struct builder){.max = 0};
+		answer_take(op->ans, &g->data);
 		return answer_data(op, x->err);
 	}
 	g = calloc(1, sizeof *g);

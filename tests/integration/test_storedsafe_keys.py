@@ -241,6 +241,17 @@ def test_answers_of_encrypt_and_decrypt(vault):
     assert answer.body["DATA"] == {"vaultid": vault.id, "name": "k", "ciphertext": "********", "token": vault.safe.token}
 
 
+def test_why_a_ciphertext_cannot_be_decrypted_is_not_told(vault):
+    vault.make("k")
+    good = vault.encrypt("k").removeprefix("storedsafe:v1:")
+    changed = ("A" if good[0] != "A" else "B") + good[1:]
+    for text in ["x", f"vault:v1:{good}", f"storedsafe:v2:{good}", f"storedsafe:v-1:{good}", f"storedsafe:v:{good}", "storedsafe:v1:", "storedsafe:v1:AAAA",
+                 "storedsafe:v1:!", f"storedsafe:v1:{good[:-4]}", f"storedsafe:v1:{changed}"]:
+        for what in ["decrypt", "rewrap"]:
+            body = failed(vault.call(what, "k", {"ciphertext": text}), 400)
+            assert body["ERRORS"] == ["the ciphertext cannot be decrypted under this key"], text
+
+
 def test_encrypting_under_a_version_that_is_named(vault):
     vault.make("k")
     vault.rotate("k")

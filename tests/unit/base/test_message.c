@@ -187,6 +187,25 @@ static void answers_keep_and_lose(void **state)
 	answer_free(NULL);
 }
 
+/* What somebody else wrote, within narrow limits; the answer that comes next has its own. */
+static void answers_take(void **state)
+{
+	struct answer a;
+	struct builder text;
+
+	answer_init(&a);
+	builder_str(&a.data, "{\"old\":1}");
+	builder_init(&text, 100);
+	builder_str(&text, "{}");
+	answer_take(&a, &text);
+	assert_true(span_eq_str(builder_span(&a.data), "{}"));
+	assert_null(text.p);
+	answer_reset(&a);
+	assert_non_null(builder_room(&a.data, 1000));
+	assert_int_equal(builder_status(&a.data), ST_OK);
+	answer_free(&a);
+}
+
 /* A request with the body `text` and the query a=1&list=x,y&s=q&n=null-in-body. */
 struct world {
 	uint8_t text[600];
@@ -402,6 +421,7 @@ int main(void)
 	    cmocka_unit_test(escapes_are_decoded_once),
 	    cmocka_unit_test(bad_escapes_are_refused),
 	    cmocka_unit_test(answers_keep_and_lose),
+	    cmocka_unit_test(answers_take),
 	    cmocka_unit_test(body_comes_before_query),
 	    cmocka_unit_test(strings),
 	    cmocka_unit_test(integers),
