@@ -187,6 +187,15 @@ enum status safe_type_param(const struct op *op, enum key_type *ret, struct err 
 	return ST_OK;
 }
 
+enum status safe_head_check(const struct key_head *h, struct err *err)
+{
+	if (h->max_versions == 0 || h->deletion_allowed)
+		return ST_OK;
+	return err_set(err, ST_INVALID,
+	               "max_versions destroys old versions, and the key may not be deleted "
+	               "(allow_delete false)");
+}
+
 enum status safe_key_make(struct key_op *k, struct key_head *head, struct span info,
                           struct err *err)
 {

@@ -55,6 +55,8 @@ MUST_USE enum status safe_object_remove(const struct key_op *k, struct err *err)
 /* safe_key_make(k, type, head, info, err): a new key, and its object; it is k->key then.  Writer only. */
 MUST_USE enum status safe_key_make(struct key_op *k, struct key_head *head, struct span info,
                                    struct err *err);
+/* safe_head_check(h, err): ST_INVALID: what is set destroys versions of a key that may not be deleted. */
+MUST_USE enum status safe_head_check(const struct key_head *h, struct err *err);
 /* safe_type_param(op, ret, err): the member "type"; the default when there is none. */
 MUST_USE enum status safe_type_param(const struct op *op, enum key_type *ret, struct err *err);
 

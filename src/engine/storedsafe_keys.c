@@ -237,6 +237,8 @@ static enum status create(struct key_op *k, struct err *err)
 		st = read_info(r, &info, err);
 	if (st == ST_OK)
 		st = key_limit_params(r, &head, err);
+	if (st == ST_OK)
+		st = safe_head_check(&head, err);
 	return st == ST_OK ? safe_key_make(k, &head, info, err) : st;
 }
 
@@ -343,6 +345,17 @@ static enum status set_info(struct key_op *k, struct err *err)
 	return st == ST_OK ? safe_object_put(k, &o, err) : st;
 }
 
+/* Of the key as it is now. */
+static enum status check_settings(struct key_op *k)
+{
+	struct err err = {0};
+	enum status st = key_find(&k->place, k->op.arg[0], &k->key, &err);
+
+	if (st == ST_OK)
+		st = safe_head_check(&k->key->head, &err);
+	return st == ST_OK ? st : safe_fail(&k->op, st, &err);
+}
+
 enum status storedsafe_key_config(struct op *op)
 {
 	struct key_op k;
@@ -355,6 +368,8 @@ enum status storedsafe_key_config(struct op *op)
 		return st;
 	st = set_info(&k, &err);
 	st = st == ST_OK ? transit_config_op(&k.op) : safe_fail(op, st, &err);
+	if (st == ST_OK)
+		st = check_settings(&k);
 	if (st == ST_OK)
 		st = answer_key(&k);
 	key_op_end(&k);

@@ -270,9 +270,9 @@ static enum status check_kind(const struct backup *b, struct err *err)
 {
 	const struct key_head *h = &b->head;
 
-	if (!h->derived && !h->convergent && !h->soft_deleted)
-		return ST_OK;
-	return err_set(err, ST_INVALID, "the backup is of a key that a vault cannot have");
+	if (h->derived || h->convergent || h->soft_deleted)
+		return err_set(err, ST_INVALID, "the backup is of a key that a vault cannot have");
+	return safe_head_check(h, err);
 }
 
 static enum status read_blob(struct restoring *r)

@@ -241,6 +241,21 @@ def test_answers_of_encrypt_and_decrypt(vault):
     assert answer.body["DATA"] == {"vaultid": vault.id, "name": "k", "ciphertext": "********", "token": vault.safe.token}
 
 
+def test_versions_of_a_key_that_may_not_be_deleted_stay(house, vault):
+    failed(vault.call("keys", "k", {"allow_delete": False, "max_versions": 2}), 400, "allow_delete")
+    vault.make("k", allow_delete=False, info="before")
+    writer = member(house, vault, "writer", WRITE)
+    failed(vault.call("keys", "k", {"info": "after", "max_versions": 1}, method="PUT", safe=writer), 400, "allow_delete")
+    assert vault.entry("k")["info"] == "before"
+    vault.call("keys", "k", {"info": "after", "max_versions": 0}, method="PUT", safe=writer).expect(200)
+    vault.call("keys", "k/rotate", {}, safe=writer).expect(201)
+    states = vault.good("keys", "k/versions", method="GET")["CALLINFO"]["versions"]
+    assert [states[n]["state"] for n in "12"] == ["decrypt_only", "active"]
+    vault.make("other", max_versions=1)
+    vault.rotate("other")
+    assert vault.good("keys", "other/versions", method="GET")["CALLINFO"]["versions"]["1"]["state"] == "destroy_pending"
+
+
 def test_why_a_ciphertext_cannot_be_decrypted_is_not_told(vault):
     vault.make("k")
     good = vault.encrypt("k").removeprefix("storedsafe:v1:")
