@@ -143,7 +143,7 @@ static const struct operation operations[] = {
     {"export", VERB_READ, "vaults/:vault/export/:name/:version", OP_READ, 0, storedsafe_export,
      NULL, .need = MEMBER(LEVEL_ADMIN)},
     {"backup", VERB_READ, "vaults/:vault/backup/:name", OP_WRITE, 0, storedsafe_backup, NULL,
-     .need = MEMBER(LEVEL_ADMIN)},
+     storedsafe_backup, .need = MEMBER(LEVEL_ADMIN)},
     {"restore", VERB_WRITE, "vaults/:vault/restore/:name", OP_WRITE, 0, storedsafe_restore, NULL,
      storedsafe_restore, .need = MEMBER(LEVEL_WRITE)},
     {"statusvalues", VERB_READ, "utils/statusvalues", OP_READ, 0, storedsafe_statusvalues, NULL,

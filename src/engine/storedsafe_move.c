@@ -209,6 +209,7 @@ static enum status back_up(struct key_op *k, struct err *err)
 	return answer_data(&k->op, err);
 }
 
+/* Also prepares itself: all versions of a key are copied on the loop, not on the writer. */
 enum status storedsafe_backup(struct op *op)
 {
 	struct key_op k;
