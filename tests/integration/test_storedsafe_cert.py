@@ -112,18 +112,28 @@ def test_the_token_may_be_a_part(house):
     failed(send(chief, chief.id, form(("token", None, b"x" * 56), ("user_cert", "x", cert.pem)), token=None), 401)
 
 
-@pytest.mark.parametrize("body,part", [
-    (b"", "user_cert is missing"), (b"hello", "does not begin"), (form(("user_cert", "x", b"")), "user_cert is missing"),
-    (form(("user_cert", "x", b"hello")), "no certificate"), (form(("token", None, b"x")), "no file"), (form(("a", "x", b"1"), ("b", "y", b"2")), "more than one"),
-    (form(("a", None, b"1"), ("b", None, b"2")), "more than one"), (form(("user_cert", None, b"1"), ("b", "y", b"2")), "more than one"),
-    (form(("comment", None, b"\xff"), ("user_cert", "x", b"1")), "UTF-8"), (form(*[(str(i), None, b"") for i in range(17)]), "parts"),
-    (form(("user_cert", "x", Cert("k").key_pem)), "no certificate"), (form(("user_cert", "x", Cert("a").pem + Cert("b").pem)), "more than one"),
-    (form(("user_cert", "x", Cert("old", begins=-3, ends=-1).pem)), "expired"), (form(("user_cert", "x", b"0\x82" + b"x" * 16384)), "16384"),
-    (form(("user_cert", "x", Cert("cut").der[:-1])), "no certificate"), (form(("user_cert", "x", Cert("long").der + b"\0")), "no certificate"),
-])
-def test_forms_that_are_refused(house, body, part):
+# Made when the test runs: certificates are other ones each time, and the names of tests must not be.
+REFUSED = [
+    ("empty", lambda: b"", "user_cert is missing"), ("no form", lambda: b"hello", "does not begin"),
+    ("empty file", lambda: form(("user_cert", "x", b"")), "user_cert is missing"), ("text", lambda: form(("user_cert", "x", b"hello")), "no certificate"),
+    ("token alone", lambda: form(("token", None, b"x")), "no file"), ("two files", lambda: form(("a", "x", b"1"), ("b", "y", b"2")), "more than one"),
+    ("two fields", lambda: form(("a", None, b"1"), ("b", None, b"2")), "more than one"),
+    ("file and field", lambda: form(("user_cert", None, b"1"), ("b", "y", b"2")), "more than one"),
+    ("no UTF-8", lambda: form(("comment", None, b"\xff"), ("user_cert", "x", b"1")), "UTF-8"),
+    ("many parts", lambda: form(*[(str(i), None, b"") for i in range(17)]), "parts"),
+    ("key", lambda: form(("user_cert", "x", Cert("k").key_pem)), "no certificate"),
+    ("chain", lambda: form(("user_cert", "x", Cert("a").pem + Cert("b").pem)), "more than one"),
+    ("expired", lambda: form(("user_cert", "x", Cert("old", begins=-3, ends=-1).pem)), "expired"),
+    ("large", lambda: form(("user_cert", "x", b"0\x82" + b"x" * 16384)), "16384"),
+    ("cut", lambda: form(("user_cert", "x", Cert("cut").der[:-1])), "no certificate"),
+    ("longer", lambda: form(("user_cert", "x", Cert("long").der + b"\0")), "no certificate"),
+]
+
+
+@pytest.mark.parametrize("make,part", [pytest.param(make, part, id=name) for name, make, part in REFUSED])
+def test_forms_that_are_refused(house, make, part):
     chief = house.session("chief", OWNER)
-    failed(send(chief, chief.id, body), 400, part)
+    failed(send(chief, chief.id, make()), 400, part)
     failed(chief.call("GET", "usercert"), 404)
 
 
