@@ -397,6 +397,9 @@ static const char *failure_text(const struct answer *a)
 	return err_text(&a->err, a->status);
 }
 
+/* The server's own text: what there was memory to write may be as large as it is. */
+static const struct json_limits own_limits = {JSON_DEPTH_MAX, UINT32_MAX, UINT32_MAX};
+
 static enum status parse_part(struct json *doc, const struct builder *part,
                               const struct json_value **ret)
 {
@@ -406,7 +409,7 @@ static enum status parse_part(struct json *doc, const struct builder *part,
 	*ret = NULL;
 	if (st != ST_OK || part->n == 0)
 		return st;
-	st = json_parse(doc, part->p, part->n, NULL, &err);
+	st = json_parse(doc, part->p, part->n, &own_limits, &err);
 	if (st == ST_OK)
 		*ret = json_root(doc);
 	return st == ST_INVALID ? ST_CORRUPT : st;

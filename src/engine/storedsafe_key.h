@@ -29,7 +29,8 @@ struct key_op {
 
 /*
  * key_op_begin(k, op): the path's first two arguments are a vault and a key's name; a name that no key can have is refused (ST_INVALID, answered).  key_op_find(k): ST_NOT_FOUND:
- * there is no such key, answered.  key_op_end(k): what the call said beside its answer is handed on; always, after key_op_begin succeeded.
+ * there is no such key, answered.  key_op_end(k): what was said beside the answer (when to tick, slow work, that something was made) is handed on, by
+ * whoever called what may say it.
  */
 MUST_USE enum status key_op_begin(struct key_op *k, struct op *op);
 MUST_USE enum status key_op_find(struct key_op *k);
@@ -52,7 +53,7 @@ MUST_USE enum status safe_object_new(const struct key_op *k, struct span info,
                                      struct safe_object *ret, struct err *err);
 MUST_USE enum status safe_object_remove(const struct key_op *k, struct err *err);
 
-/* safe_key_make(k, type, head, info, err): a new key, and its object; it is k->key then.  Writer only. */
+/* safe_key_make(k, head, info, err): a new key of head->type, and its object; it is k->key then.  ST_EXISTS.  Writer only. */
 MUST_USE enum status safe_key_make(struct key_op *k, struct key_head *head, struct span info,
                                    struct err *err);
 /* safe_head_check(h, err): ST_INVALID: what is set destroys versions of a key that may not be deleted. */

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <yubikey.h>
 
+#include "api/storedsafe_impl.h"
 #include "core/login_first.h"
 #include "engine/storedsafe.h"
 #include "lib/wire.h"
@@ -617,6 +618,30 @@ static void what_http_refuses(void **state)
 	builder_free(&x.body_out);
 }
 
+/* More values than a request may have: a vault of very many keys. */
+static void answers_may_be_large(void **state)
+{
+	static struct safe_state s;
+	static const char end[] = ",0]}\n";
+	struct exchange x = {.method = HTTP_GET};
+	struct builder *data = &s.call.ans.data;
+
+	assert_int_equal(path_parse(span_str("transparent/1/keys"), &s.path, NULL), ST_OK);
+	assert_int_equal(route_find(HTTP_GET, &s.path, &s.route, NULL), ST_OK);
+	json_init(&s.data);
+	json_init(&s.auth);
+	builder_str(data, "{\"named_keys\":[0");
+	for (uint32_t i = 0; i < json_limits_default.values; i++)
+		builder_str(data, ",0");
+	builder_str(data, "]}");
+	safe_put_answer(&x, &s);
+	assert_int_equal(x.status, 200);
+	assert_true(span_ends(builder_span(&x.body_out), span_of(end, sizeof end - 1)));
+	builder_free(&x.body_out);
+	answer_free(&s.call.ans);
+	json_free(&s.data);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -642,6 +667,7 @@ int main(void)
 	    cmocka_unit_test(sealed),
 	    cmocka_unit_test(without_its_mount_there_are_no_vaults),
 	    cmocka_unit_test(what_http_refuses),
+	    cmocka_unit_test(answers_may_be_large),
 	};
 
 	return cmocka_run_group_tests_name("storedsafe", tests, setup, teardown);
