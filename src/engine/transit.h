@@ -21,7 +21,7 @@ struct transit_manner {
 	bool version_is_text; /* key_version is a string in answers */
 	/*
 	 * makes_keys: encrypting makes a key that is not there.  fails_whole: the status of a batch in which something failed says so; else a warning
-	 * does, unless the server itself failed at an item: then the call fails.
+	 * does, unless the server itself failed at an item, or all failed for which a key or a version was made: then the call fails.
 	 * fills_items: items are answered with all members, empty ones too.  tells_version: what was decrypted comes with the version that
 	 * encrypted it.
 	 */

@@ -414,6 +414,10 @@ static enum status batch_status(struct op *op, const struct outcome *o)
 		if (o->failures > 0)
 			return answer_fail(op->ans, ST_IO, "the server failed at %zu of %zu items",
 			                   o->failures, o->good + o->mistakes + o->failures);
+		if (o->good == 0 && op->changed) /* a key, or a version, that nobody needs */
+			return answer_fail(op->ans, ST_INVALID,
+			                   "all %zu items failed, so nothing was made for them",
+			                   o->mistakes);
 		answer_warn(op->ans, "%zu of %zu items failed", o->mistakes + o->failures,
 		            o->good + o->mistakes + o->failures);
 		return ST_OK;

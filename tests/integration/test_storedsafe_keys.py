@@ -241,6 +241,14 @@ def test_answers_of_encrypt_and_decrypt(vault):
     assert answer.body["DATA"] == {"vaultid": vault.id, "name": "k", "ciphertext": "********", "token": vault.safe.token}
 
 
+def test_a_batch_that_fails_whole_makes_no_key(vault):
+    for item in [{"plaintext": "!"}, {"plaintext": TEXT, "key_version": "2"}]:
+        failed(vault.call("encrypt", "none", {"batch": [item, item]}), 400, "all 2 items failed")
+        failed(vault.call("keys", "none", method="GET"), 404)
+    results = vault.good("encrypt", "one", {"batch": [{"plaintext": "!"}, {"plaintext": TEXT}]})["CALLINFO"]["batch"]
+    assert "error" in results[0] and vault.decrypt("one", results[1]["ciphertext"]) == TEXT
+
+
 def test_versions_of_a_key_that_may_not_be_deleted_stay(house, vault):
     failed(vault.call("keys", "k", {"allow_delete": False, "max_versions": 2}), 400, "allow_delete")
     vault.make("k", allow_delete=False, info="before")
