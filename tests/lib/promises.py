@@ -216,13 +216,15 @@ OBJECT_NEW = dict(zip(OBJECT_SHOWN, ["aes128-gcm96", "1", True, True, True, "", 
 
 def observe_object(api, path):
     answer = api.get(path).expect(200, 404)
-    name = path.split("/")[-1]
-    listed = [key for key in api.list(path[:-len(name) - 1]).expect(200).data["named_keys"] if key["name"] == name]
-    assert listed == (answer.data["named_keys"] if answer.status == 200 else []), f"{listed}, {answer}"
+    keys, name = path.rsplit("/", 1)
+    listed = api.list(keys).expect(200).data["key_info"].get(name)
     if answer.status == 404:
+        assert listed is None, listed
         return None
+    found = {name: answer.data[name] for name in OBJECT_SHOWN}
+    assert listed and found == {name: listed[name] for name in OBJECT_SHOWN}, f"{listed}, {answer}"
     versions = api.get(f"{path}/versions").expect(200).data["versions"]
-    return {**{name: listed[0][name] for name in OBJECT_SHOWN}, "states": [versions[n]["state"] for n in sorted(versions, key=int)]}
+    return {**found, "states": [versions[n]["state"] for n in sorted(versions, key=int)]}
 
 
 def observe_member(api, path):
