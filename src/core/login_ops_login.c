@@ -207,7 +207,7 @@ static enum status begin_session(struct op *op, const struct user *u, const stru
 
 	if (st == ST_OK)
 		st = session_start(&op->view, login_ops_key(op), op->random, &world->login, u->id,
-		                   op->now_ns, &s, token, &op->ans->err);
+		                   u->era, op->now_ns, &s, token, &op->ans->err);
 	if (st != ST_OK)
 		return op->ans->status = st;
 	sched_at(o->sched, o->expiry_work, s.expire_ns);

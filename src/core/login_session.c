@@ -1,5 +1,5 @@
 /*
- * Session record: 1 version 1 | 4 user | 8 created | 8 expires | 8 number | 8 turned | 8 before | 24 accessor.  Beside it "expiry/TIME/HASH", empty.
+ * Session record: 1 version 1 | 4 user | 4 era | 8 created | 8 expires | 8 number | 8 turned | 8 before | 24 accessor.  Beside it "expiry/TIME/HASH", empty.
  *
  * Using a session costs no write, but for the first call with a new token and one call in each SLACK-th part of the timeout: a record says when the session ends at the
  * earliest, plus that part.
@@ -32,7 +32,7 @@ static struct span expiry_path(struct login_path *p, int64_t expire_ns, const ch
 
 static enum status put(const struct view *view, const struct session *s, struct err *err)
 {
-	uint8_t record[1 + 4 + 5 * 8 + SESSION_ACCESSOR_LEN];
+	uint8_t record[1 + 4 + 4 + 5 * 8 + SESSION_ACCESSOR_LEN];
 	struct login_path p;
 	struct builder b;
 	enum status st;
@@ -40,6 +40,7 @@ static enum status put(const struct view *view, const struct session *s, struct 
 	builder_init_fixed(&b, record, sizeof record);
 	builder_u8(&b, RECORD_VERSION);
 	builder_u32(&b, s->user);
+	builder_u32(&b, s->era);
 	builder_u64(&b, (uint64_t)s->created_ns);
 	builder_u64(&b, (uint64_t)s->expire_ns);
 	builder_u64(&b, s->number);
@@ -71,9 +72,10 @@ static enum status parse(struct span record, struct session *s)
 	uint8_t version;
 
 	if (cursor_u8(&c, &version) != ST_OK || version != RECORD_VERSION ||
-	    cursor_u32(&c, &s->user) != ST_OK || get_i64(&c, &s->created_ns) != ST_OK ||
-	    get_i64(&c, &s->expire_ns) != ST_OK || cursor_u64(&c, &s->number) != ST_OK ||
-	    get_i64(&c, &s->turned_ns) != ST_OK || get_i64(&c, &s->before_ns) != ST_OK ||
+	    cursor_u32(&c, &s->user) != ST_OK || cursor_u32(&c, &s->era) != ST_OK ||
+	    get_i64(&c, &s->created_ns) != ST_OK || get_i64(&c, &s->expire_ns) != ST_OK ||
+	    cursor_u64(&c, &s->number) != ST_OK || get_i64(&c, &s->turned_ns) != ST_OK ||
+	    get_i64(&c, &s->before_ns) != ST_OK ||
 	    cursor_span(&c, SESSION_ACCESSOR_LEN, &accessor) != ST_OK || cursor_end(&c) != ST_OK ||
 	    span_cstr(accessor, s->accessor, sizeof s->accessor) != ST_OK)
 		return ST_CORRUPT;
@@ -149,10 +151,10 @@ static int64_t add_ns(int64_t a, int64_t b)
 
 enum status session_start(const struct view *view, const struct hmac_key *key,
                           const struct random *random, const struct login_settings *settings,
-                          uint32_t user, int64_t now_ns, struct session *ret,
+                          uint32_t user, uint32_t era, int64_t now_ns, struct session *ret,
                           char ret_text[static SESSION_TEXT_LEN + 1], struct err *err)
 {
-	struct session s = {.user = user, .created_ns = now_ns, .turned_ns = now_ns};
+	struct session s = {.user = user, .era = era, .created_ns = now_ns, .turned_ns = now_ns};
 	char secret[SECRET_LEN];
 	enum status st;
 

@@ -21,6 +21,7 @@ struct session {
 	char name[LOGIN_HASH_LEN + 1];           /* of its record */
 	char accessor[SESSION_ACCESSOR_LEN + 1]; /* names it in the audit; good for nothing else */
 	uint32_t user;
+	uint32_t era; /* of the user at its log-in */
 	int64_t created_ns;
 	int64_t expire_ns; /* ends then, unless it is used */
 	uint64_t number;   /* of the newest token that was used */
@@ -37,15 +38,15 @@ struct session_use {
 	char next[SESSION_TEXT_LEN + 1]; /* its text */
 };
 
-/* session_start(view, key, random, settings, user, now_ns, ret, ret_text, err): a new session and its token 0.  Writer only. */
+/* session_start(view, key, random, settings, user, era, now_ns, ret, ret_text, err): a new session and its token 0.  Writer only. */
 MUST_USE enum status session_start(const struct view *view, const struct hmac_key *key,
                                    const struct random *random,
                                    const struct login_settings *settings, uint32_t user,
-                                   int64_t now_ns, struct session *ret,
+                                   uint32_t era, int64_t now_ns, struct session *ret,
                                    char ret_text[static SESSION_TEXT_LEN + 1], struct err *err);
 
 /*
- * session_find(view, key, settings, text, now_ns, ret, err): the session whose token this is.  ST_NO_SESSION: none, ended, or not this token any more.  Any transaction.  CT: the
+ * session_find(view, key, settings, text, now_ns, ret, err): the session whose token this is; whether its user may still have it (era) is not asked.  ST_NO_SESSION: none, ended, or not this token any more.  Any transaction.  CT: the
  * text's length and the outcome.
  */
 MUST_USE enum status session_find(const struct view *view, const struct hmac_key *key,

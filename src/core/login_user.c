@@ -1,5 +1,5 @@
 /*
- * User record, "user/XXXXXXXX" (its id in hex): 1 version 1 | 4 status | 8 created | 8 step of the last TOTP code | with 4-byte lengths: username, full name, email, hash of the
+ * User record, "user/XXXXXXXX" (its id in hex): 1 version 1 | 4 status | 8 created | 8 step of the last TOTP code | 4 era | with 4-byte lengths: username, full name, email, hash of the
  * passphrase, TOTP secret, and three names of devices.  "name/HASH": 4 id.  "users": 4, the id given last.
  */
 #include "core/login_user.h"
@@ -65,6 +65,7 @@ static enum status put_record(const struct view *view, const struct user *u, str
 	builder_u32(&b, u->status);
 	builder_u64(&b, (uint64_t)u->created_ns);
 	builder_u64(&b, u->totp_step);
+	builder_u32(&b, u->era);
 	builder_lv(&b, u->username);
 	builder_lv(&b, u->fullname);
 	builder_lv(&b, u->email);
@@ -86,9 +87,10 @@ static enum status parse(struct span record, struct user *u)
 
 	if (cursor_u8(&c, &version) != ST_OK || version != RECORD_VERSION ||
 	    cursor_u32(&c, &u->status) != ST_OK || cursor_u64(&c, &created) != ST_OK ||
-	    cursor_u64(&c, &u->totp_step) != ST_OK || cursor_lv(&c, &u->username) != ST_OK ||
-	    cursor_lv(&c, &u->fullname) != ST_OK || cursor_lv(&c, &u->email) != ST_OK ||
-	    cursor_lv(&c, &u->passphrase) != ST_OK || cursor_lv(&c, &u->totp) != ST_OK)
+	    cursor_u64(&c, &u->totp_step) != ST_OK || cursor_u32(&c, &u->era) != ST_OK ||
+	    cursor_lv(&c, &u->username) != ST_OK || cursor_lv(&c, &u->fullname) != ST_OK ||
+	    cursor_lv(&c, &u->email) != ST_OK || cursor_lv(&c, &u->passphrase) != ST_OK ||
+	    cursor_lv(&c, &u->totp) != ST_OK)
 		return ST_CORRUPT;
 	u->created_ns = (int64_t)created;
 	for (size_t i = 0; i < USER_YUBIKEYS_MAX; i++)
@@ -195,14 +197,35 @@ enum status user_create(const struct view *view, const struct hmac_key *key, str
 	return st == ST_OK ? put_record(view, u, err) : st;
 }
 
-enum status user_put(const struct view *view, const struct hmac_key *key, const struct user *before,
-                     const struct user *u, struct err *err)
+static bool has_device(const struct user *u, const char *name)
 {
+	for (size_t i = 0; i < USER_YUBIKEYS_MAX; i++)
+		if (strcmp(u->yubikey[i], name) == 0)
+			return true;
+	return false;
+}
+
+/* Whoever logged in with what was before must not go on. */
+static bool ends_sessions(const struct user *before, const struct user *u)
+{
+	for (size_t i = 0; i < USER_YUBIKEYS_MAX; i++)
+		if (before->yubikey[i][0] != 0 && !has_device(u, before->yubikey[i]))
+			return true;
+	return !span_eq(before->passphrase, u->passphrase) || !span_eq(before->totp, u->totp) ||
+	       (user_can_log_in(before) && !user_can_log_in(u));
+}
+
+enum status user_put(const struct view *view, const struct hmac_key *key, const struct user *before,
+                     const struct user *changed, struct err *err)
+{
+	struct user now = *changed;
+	const struct user *u = &now;
 	struct login_path was, is;
 	struct span path;
 	enum status st;
 
 	MUST(before->id == u->id && u->id != 0);
+	now.era = before->era + ends_sessions(before, changed);
 	if (span_eq(before->username, u->username))
 		return put_record(view, u, err);
 	path = name_path(&is, key, u->username);

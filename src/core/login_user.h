@@ -27,6 +27,7 @@ struct user {
 	struct span passphrase; /* its hash, as password_hash gives it */
 	struct span totp;       /* secret; empty: none */
 	uint64_t totp_step;     /* of the last code that was taken */
+	uint32_t era; /* rises when sessions must end (user_put); they hold that of their log-in */
 	char yubikey[USER_YUBIKEYS_MAX][YUBICO_PUBLIC_LEN + 1]; /* devices; "": none */
 };
 
@@ -46,7 +47,8 @@ MUST_USE enum status user_by_name(const struct view *view, const struct hmac_key
 /* user_create(view, key, u, err): a new user, u->id filled in.  ST_EXISTS: the name is taken.  Writer only. */
 MUST_USE enum status user_create(const struct view *view, const struct hmac_key *key,
                                  struct user *u, struct err *err);
-/* user_put(view, key, before, u, err): store changes, of the name too (ST_EXISTS).  before: as found.  Writer only. */
+/* user_put(view, key, before, u, err): store changes, of the name too (ST_EXISTS).  before: as found.  When passphrase or TOTP secret is another, a device is taken away, or the user
+ * may no longer log in, all its sessions are over, for good.  Writer only. */
 MUST_USE enum status user_put(const struct view *view, const struct hmac_key *key,
                               const struct user *before, const struct user *u, struct err *err);
 

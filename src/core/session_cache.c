@@ -78,7 +78,8 @@ static enum status fill(struct entry *e, const struct view *view, const struct h
 
 	if (st == ST_OK)
 		st = user_find(view, k->use.session.user, &u, err);
-	if (st == ST_NOT_FOUND || (st == ST_OK && !user_can_log_in(&u)))
+	if (st == ST_NOT_FOUND ||
+	    (st == ST_OK && (!user_can_log_in(&u) || u.era != k->use.session.era)))
 		return ST_NO_SESSION;
 	if (st != ST_OK)
 		return st;
@@ -90,6 +91,19 @@ static enum status fill(struct entry *e, const struct view *view, const struct h
 	e->commit = view_number(view);
 	st = session_stamp(view, k->use.session.name, e->session_stamp, err);
 	return st == ST_OK ? user_stamp(view, u.id, e->user_stamp, err) : st;
+}
+
+/* Locked memory is taken only for who is somebody. */
+static enum status learn(struct entry **at, const struct entry *found, struct err *err)
+{
+	struct entry *e = secret_alloc(sizeof *e);
+
+	if (e == NULL)
+		return err_set(err, ST_NOMEM, "no locked memory for a session");
+	*e = *found;
+	entry_free(at);
+	*at = e;
+	return ST_OK;
 }
 
 /* What time has done to a session that is known. */
@@ -106,13 +120,30 @@ static enum status refresh(struct entry *e, const struct hmac_key *key,
 	return st;
 }
 
+/* Somebody who is not remembered, or no longer is who it was. */
+static enum status meet(struct entry **at, const uint8_t mac[static SHA256_LEN],
+                        const struct view *view, const struct hmac_key *key,
+                        const struct login_settings *settings, struct span text, int64_t now_ns,
+                        struct err *err)
+{
+	struct entry found = {.commit = 0};
+	enum status st = fill(&found, view, key, settings, text, now_ns, err);
+
+	if (st == ST_OK) {
+		memcpy(found.mac, mac, SHA256_LEN);
+		st = learn(at, &found, err);
+	}
+	wipe(&found, sizeof found);
+	return st;
+}
+
 enum status session_cache_get(struct session_cache *c, const struct view *view,
                               const struct hmac_key *key, const struct login_settings *settings,
                               struct span text, int64_t now_ns, const struct known_session **ret,
                               struct err *err)
 {
 	uint8_t mac[SHA256_LEN];
-	struct entry **at, *e;
+	struct entry **at;
 	bool same = false;
 	enum status st = ST_OK;
 
@@ -135,17 +166,8 @@ enum status session_cache_get(struct session_cache *c, const struct view *view,
 			*ret = &(*at)->known;
 		return st;
 	}
-	e = secret_alloc(sizeof *e);
-	if (e == NULL)
-		return err_set(err, ST_NOMEM, "no locked memory for a session");
-	st = fill(e, view, key, settings, text, now_ns, err);
-	if (st != ST_OK) {
-		entry_free(&e);
-		return st;
-	}
-	memcpy(e->mac, mac, sizeof mac);
-	entry_free(at);
-	*at = e;
-	*ret = &e->known;
-	return ST_OK;
+	st = meet(at, mac, view, key, settings, text, now_ns, err);
+	if (st == ST_OK)
+		*ret = &(*at)->known;
+	return st;
 }

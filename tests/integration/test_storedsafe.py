@@ -11,6 +11,8 @@ from safe import ACTIVE, ADMIN, APIKEY, AUDIT, PASSPHRASE, READ, SECRET, WRITE, 
 from server import BUILD, SANITIZER_OPTIONS, DevServer
 
 OWNER = READ | WRITE | ADMIN | ACTIVE
+CHIEF_STATUS = READ | ADMIN | ACTIVE
+OTHER_SECRET = "MFRGGZDFMZTWQ2LKNNWG23TPOBYXE43U"
 
 
 @pytest.fixture
@@ -251,7 +253,7 @@ def test_a_users_life(house):
     assert chief.good("DELETE", f"user/{user.id}")["CALLINFO"]["calculated_status"] == 1
     failed(user.call("GET", "vault"), 401)
     chief.good("PUT", f"user/{user.id}", {"status": [0, 7]})
-    user.good("GET", "vault")  # the session was never ended
+    failed(user.call("GET", "vault"), 401)  # that session is over for good
 
 
 def test_who_only_writes_sees_less_of_users(house):
@@ -576,3 +578,26 @@ def test_passphrases_at_random(house):
                         ("policyid=99", "policy"), ("policyid=7&length=5", "14"), ("type=pin&policyid=7", "secure"),
                         ("type=diceword&language=sv_SE", "en_US"), ("type=diceword&max_char=2", "too few")]:
         failed(user.call("GET", f"utils/pwgen?{query}"), 400, part)
+
+
+def test_a_session_ends_with_what_it_was_begun_with(house):
+    """Another passphrase, another secret, deactivation: what was logged in before is over, for good; other changes end nothing."""
+    chief, user = house.session("chief", CHIEF_STATUS), house.session("person")
+    path = f"user/{user.id}"
+    user.good("GET", "vault")
+    chief.good("PUT", path, {"fullname": "Another Name"})
+    chief.good("PUT", path, {"status": [0, 1, 7]})
+    user.good("GET", "vault")
+    chief.good("DELETE", path)
+    failed(user.call("GET", "vault"), 401)
+    chief.good("PUT", path, {"status": [0, 7]})
+    failed(user.call("GET", "vault"), 401)
+    house.api.post("auth/storedsafe/users/person/otp", {"type": "totp", "secret": SECRET}).expect(200)  # which forgets the step
+    user.log_in("person")
+    chief.good("PUT", path, {"passphrase": "quite another passphrase"})
+    failed(user.call("GET", "vault"), 401)
+    house.api.post("auth/storedsafe/users/person/otp", {"type": "totp", "secret": OTHER_SECRET}).expect(200)
+    user.log_in("person", secret=OTHER_SECRET, passphrase="quite another passphrase")
+    house.api.post("auth/storedsafe/users/person/otp", {"type": "totp", "secret": SECRET}).expect(200)
+    failed(user.call("GET", "vault"), 401)
+    chief.good("GET", "vault")

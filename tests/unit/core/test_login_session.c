@@ -61,7 +61,7 @@ typedef char text[SESSION_TEXT_LEN + 1];
 static void begin(struct view *v, int64_t now_ns, struct session *s, text token, struct err *err)
 {
 	assert_int_equal(
-	    session_start(v, key, &solo.random.random, &settings, USER, now_ns, s, token, err),
+	    session_start(v, key, &solo.random.random, &settings, USER, 3, now_ns, s, token, err),
 	    ST_OK);
 }
 

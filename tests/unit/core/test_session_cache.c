@@ -82,10 +82,12 @@ static void make_user(struct view *v, struct err *err)
 static void log_in(struct view *v, struct err *err)
 {
 	struct session s;
+	struct user u;
 	text token;
 
+	assert_int_equal(user_find(v, user, &u, err), ST_OK);
 	assert_int_equal(
-	    session_start(v, key, &solo.random.random, &settings, user, now, &s, token, err),
+	    session_start(v, key, &solo.random.random, &settings, user, u.era, now, &s, token, err),
 	    ST_OK);
 	learn(token);
 }
@@ -118,7 +120,9 @@ static void change_user(struct view *v, struct err *err)
 
 	assert_int_equal(user_find(v, user, &before, err), ST_OK);
 	u = before;
-	u.status = roll(3) == 0 ? USER_READ : USER_READ | USER_ACTIVE | (roll(2) ? USER_WRITE : 0);
+	if (roll(4) == 0)
+		u.passphrase = roll(2) ? span_str("hash") : span_str("another");
+	u.status = roll(6) == 0 ? USER_READ : USER_READ | USER_ACTIVE | (roll(2) ? USER_WRITE : 0);
 	assert_int_equal(user_put(v, key, &before, &u, err), ST_OK);
 }
 
@@ -144,7 +148,7 @@ static void compare(struct view *v, const char *token, struct err *err)
 
 	if (want == ST_OK) {
 		assert_int_equal(user_find(v, use.session.user, &u, err), ST_OK);
-		if (!user_can_log_in(&u))
+		if (!user_can_log_in(&u) || u.era != use.session.era)
 			want = ST_NO_SESSION;
 	}
 	assert_int_equal(st, want);
