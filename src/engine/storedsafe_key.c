@@ -18,7 +18,8 @@ const struct transit_manner storedsafe_manner = {
     .no_key = "there is no such key in this vault",
     .unreadable = "the ciphertext cannot be decrypted under this key",
     .version_is_text = true,
-    .tells_version = true};
+    .tells_version = true,
+    .strict = true};
 
 enum status safe_fail(struct op *op, enum status st, const struct err *err)
 {

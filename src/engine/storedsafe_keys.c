@@ -99,8 +99,13 @@ struct listing {
 		PART_ENTRIES,
 		PART_INFO
 	} part; /* an operator's listing has names and info */
-	size_t n;
+	size_t n, limit;
+	bool more; /* than the limit */
+	char last[KEY_NAME_MAX + 1];
 };
+
+/* Keys of one answer: what a loop lists in some 25 ms. */
+#define LIST_MAX 5000u
 
 static enum status list_key(void *arg, struct span name)
 {
@@ -111,6 +116,13 @@ static enum status list_key(void *arg, struct span name)
 	struct err err = {0};
 	enum status st;
 
+	l->more = l->n == l->limit;
+	if (l->more)
+		return ST_OK;
+	if (span_cstr(name, l->last, sizeof l->last) != ST_OK)
+		return answer_fail(one.ans, ST_CORRUPT,
+		                   "what is no key lies among the vault's keys");
+	name = span_str(l->last); /* the storage's own is good until the next look into it */
 	l->n++;
 	if (l->part == PART_NAMES) {
 		json_string(&l->w, name);
@@ -135,7 +147,7 @@ static enum status list_key(void *arg, struct span name)
 
 struct page {
 	struct span after;
-	size_t limit; /* 0: all */
+	size_t limit;
 };
 
 static enum status read_page(struct op *op, struct page *ret)
@@ -148,8 +160,8 @@ static enum status read_page(struct op *op, struct page *ret)
 		st = request_int(op->req, "limit", &limit, &err);
 	if (st != ST_OK && st != ST_NOT_FOUND)
 		return safe_fail(op, st, &err);
-	ret->limit = limit > 0 ? (size_t)limit : 0;
-	if (op->page_limit != 0 && (ret->limit == 0 || ret->limit > op->page_limit))
+	ret->limit = limit > 0 && limit < LIST_MAX ? (size_t)limit : LIST_MAX;
+	if (op->page_limit != 0 && ret->limit > op->page_limit)
 		ret->limit = (size_t)op->page_limit;
 	return ST_OK;
 }
@@ -161,7 +173,8 @@ static enum status list_part(struct listing *l, const struct vault *v, const str
 	struct span folder = vault_path(&p, v->id, "key/");
 
 	l->n = 0;
-	return view_list(&l->op->view, folder, page->after, page->limit, list_key, l, err);
+	l->limit = page->limit;
+	return view_list(&l->op->view, folder, page->after, page->limit + 1, list_key, l, err);
 }
 
 /* Members get a list of entries; operators names, and entries by them, as listings of the Vault API are. */
@@ -196,6 +209,8 @@ enum status storedsafe_key_list(struct op *op)
 	if (st != ST_OK)
 		return op->ans->err.status != ST_OK ? st : safe_fail(op, st, &err);
 	json_end_object(&l.w);
+	if (l.more)
+		answer_warn(op->ans, "there are more keys: after=%s gives those behind", l.last);
 	op->ans->shape = ANSWER_DATA;
 	if (operators && l.n == 0)
 		return op->ans->status = ST_NOT_FOUND;

@@ -23,9 +23,9 @@ struct transit_manner {
 	 * makes_keys: encrypting makes a key that is not there.  fails_whole: the status of a batch in which something failed says so; else a warning
 	 * does, unless the server itself failed at an item, or all failed for which a key or a version was made: then the call fails.
 	 * fills_items: items are answered with all members, empty ones too.  tells_version: what was decrypted comes with the version that
-	 * encrypted it.
+	 * encrypted it.  strict: texts are in the one form that this API writes, without line ends; beside a batch nothing may stand that belongs into its items.
 	 */
-	bool makes_keys, fails_whole, fills_items, tells_version;
+	bool makes_keys, fails_whole, fills_items, tells_version, strict;
 };
 extern const struct transit_manner transit_manner_vault;
 

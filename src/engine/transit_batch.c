@@ -193,15 +193,31 @@ static enum status check_contexts(const struct batch *b, struct err *err)
 	return ST_OK;
 }
 
+/* What belongs into the items has no meaning beside them. */
+static enum status check_beside(const struct op *op, struct err *err)
+{
+	static const char *const names[] = {"plaintext",       "ciphertext",  "context",
+	                                    "associated_data", "key_version", "to_version"};
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (request_member(op->req, names[i]) != NULL)
+			return err_set(err, ST_INVALID,
+			               "'%s' stands beside a batch: it belongs into its items",
+			               names[i]);
+	return ST_OK;
+}
+
 enum status batch_read(struct op *op, enum batch_text need, struct batch *b, struct err *err)
 {
 	const struct transit_manner *m = manner_of(op);
 	const char *version = need == BATCH_ANY ? m->to : BATCH_VERSION;
 	const struct json_value *list = request_member(op->req, m->batch);
-	enum status st = list != NULL && list->type != JSON_NULL
-	                     ? read_batch(op, list, need, version, b, err)
-	                     : read_single(op, need, version, b, err);
+	bool many = list != NULL && list->type != JSON_NULL;
+	enum status st = many && m->strict ? check_beside(op, err) : ST_OK;
 
+	if (st == ST_OK)
+		st = many ? read_batch(op, list, need, version, b, err)
+		          : read_single(op, need, version, b, err);
 	return st == ST_OK ? check_contexts(b, err) : st;
 }
 

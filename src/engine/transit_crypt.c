@@ -321,10 +321,27 @@ static enum status take_claim(struct crypt *c, struct item_error *e)
 
 /* ---- keys and nonces ---- */
 
-static enum status decode(struct span text, struct builder *b, struct item_error *e)
+static bool is_strict(const struct crypt *c)
+{
+	return c->place->transit->config.manner->strict;
+}
+
+static enum status unbase64(const struct crypt *c, struct span text, struct builder *b,
+                            struct item_error *e)
+{
+	size_t at = is_strict(c) ? text_line_end(text) : text.n;
+
+	if (at == text.n)
+		return text_unbase64(text, b, e);
+	*e = (struct item_error){.text = ITEM_BAD_BASE64, .at = at};
+	return ST_INVALID;
+}
+
+static enum status decode(const struct crypt *c, struct span text, struct builder *b,
+                          struct item_error *e)
 {
 	builder_rewind(b);
-	return text.n == 0 ? ST_OK : text_unbase64(text, b, e);
+	return text.n == 0 ? ST_OK : unbase64(c, text, b, e);
 }
 
 static enum status derive(struct crypt *c, const struct key_version *v, struct item_error *e)
@@ -366,7 +383,7 @@ static enum status aead_for(struct crypt *c, const struct key_version *v,
 	}
 	if (i->context.n == 0)
 		return fail(e, KEY_NO_CONTEXT_TEXT);
-	st = decode(i->context, &c->context, e);
+	st = decode(c, i->context, &c->context, e);
 	if (st == ST_OK)
 		st = derive(c, v, e);
 	if (st == ST_OK)
@@ -555,7 +572,7 @@ static enum status encrypt_text(struct crypt *c, const struct crypt_item *i, str
 		return fail(e, "this version of the key is disabled");
 	if (i->aad.n > 0 && info->family != FAMILY_AEAD)
 		return no_aad(info, e);
-	st = decode(i->aad, &c->aad, e);
+	st = decode(c, i->aad, &c->aad, e);
 	if (st == ST_OK)
 		st = take_claim(c, e);
 	if (st != ST_OK)
@@ -596,7 +613,7 @@ enum status crypt_encrypt(struct crypt *c, const struct crypt_item *i, struct bu
 	enum status st = begin_encrypt(c, i, ret_error);
 
 	if (st == ST_OK && i->plaintext.n > 0)
-		st = text_unbase64(i->plaintext, &c->text, ret_error);
+		st = unbase64(c, i->plaintext, &c->text, ret_error);
 	return st == ST_OK ? encrypt_text(c, i, out, ret_version, ret_error) : st;
 }
 
@@ -631,6 +648,8 @@ static enum status begin_decrypt(struct crypt *c, const struct crypt_item *i, st
 	st = text_parse(i->ciphertext, c->prefix, TEXT_CIPHERTEXT, &version, &rest, e);
 	if (st != ST_OK)
 		return unreadable(e, e->text);
+	if (is_strict(c) && !text_is_ours(i->ciphertext, c->prefix, version))
+		return unreadable(e, "invalid ciphertext: not as it was given out");
 	if (version > h->latest)
 		return unreadable(e, "invalid ciphertext: version is too new");
 	if (version < h->min_decryption) /* below 1 there never was one */
@@ -656,7 +675,7 @@ static enum status open_text(struct crypt *c, const struct crypt_item *i, struct
 
 	if (c->text.n < n)
 		return unreadable(e, "invalid ciphertext length");
-	st = decode(i->aad, &c->aad, e);
+	st = decode(c, i->aad, &c->aad, e);
 	if (st == ST_OK)
 		st = aead_for(c, c->from, i, &key, e);
 	if (st != ST_OK)

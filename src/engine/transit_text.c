@@ -78,6 +78,28 @@ static bool is_line_end(uint8_t c)
 	return c == '\r' || c == '\n';
 }
 
+size_t text_line_end(struct span text)
+{
+	const uint8_t *cr = text.n > 0 ? memchr(text.p, '\r', text.n) : NULL;
+	size_t n = cr != NULL ? (size_t)(cr - text.p) : text.n;
+	const uint8_t *lf = n > 0 ? memchr(text.p, '\n', n) : NULL;
+
+	return lf != NULL ? (size_t)(lf - text.p) : n;
+}
+
+bool text_is_ours(struct span text, const char *prefix, int64_t version)
+{
+	char buf[48];
+	struct builder b;
+
+	builder_init_fixed(&b, buf, sizeof buf);
+	if (version < 1 || version > UINT32_MAX)
+		return false;
+	text_begin(&b, prefix, (uint32_t)version);
+	return builder_status(&b) == ST_OK && span_starts(text, builder_span(&b)) &&
+	       text_line_end(text) == text.n;
+}
+
 static bool is_digit64(uint8_t c)
 {
 	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||

@@ -26,6 +26,10 @@ enum text_kind { TEXT_CIPHERTEXT, TEXT_SIGNATURE, TEXT_HMAC };
 MUST_USE enum status text_parse(struct span text, const char *prefix, enum text_kind kind,
                                 int64_t *ret_version, struct span *ret_rest,
                                 struct item_error *ret_error);
+/* text_is_ours(text, prefix, version): it begins as text_begin writes it, and has no line ends. */
+bool text_is_ours(struct span text, const char *prefix, int64_t version);
+/* text_line_end(text): where the first line end stands; text.n: there is none. */
+size_t text_line_end(struct span text);
 /* text_begin(b, prefix, version): "vault:v7:". */
 void text_begin(struct builder *b, const char *prefix, uint32_t version);
 

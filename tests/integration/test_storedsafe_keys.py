@@ -591,5 +591,34 @@ def test_a_vault_of_many_keys_is_listed_by_pages(vault):
         vault.make(name)
     path = f"transparent/{vault.id}/keys"
     assert [k["name"] for k in vault.safe.good("LIST", path)["KEYS"]] == names
-    assert [k["name"] for k in vault.safe.good("LIST", path + "?limit=7")["KEYS"]] == names[:7]
-    assert [k["name"] for k in vault.safe.good("GET", path + "?limit=50&after=k006")["KEYS"]] == names[7:]
+    first = vault.safe.good("LIST", path + "?limit=7")
+    assert [k["name"] for k in first["KEYS"]] == names[:7]
+    assert first["CALLINFO"]["general"] == ["there are more keys: after=k006 gives those behind"]
+    rest = vault.safe.good("GET", path + "?limit=23&after=k006")
+    assert [k["name"] for k in rest["KEYS"]] == names[7:] and rest["CALLINFO"]["general"] == []
+
+
+@pytest.mark.parametrize("change", [lambda s: s.replace(":v1:", ":v0:"), lambda s: s.replace(":v1:", ":v01:"), lambda s: s.replace(":v1:", ":v+1:"),
+                                    lambda s: s[:20] + "\n" + s[20:], lambda s: s + "\r\n", lambda s: s.replace("=", "")])
+def test_a_ciphertext_has_one_form(vault, change):
+    vault.make("k", type="aes256-gcm96")
+    text = b64(b"fifteen letters")
+    sealed = vault.encrypt("k", text)
+    assert change(sealed) != sealed
+    failed(vault.call("decrypt", "k", {"ciphertext": change(sealed)}), 400, "cannot be decrypted")
+    assert vault.decrypt("k", sealed) == text
+
+
+def test_base64_has_one_form(vault):
+    vault.make("k")
+    for text in [TEXT + "\n", TEXT[:4] + "\r\n" + TEXT[4:], TEXT.rstrip("="), " " + TEXT, TEXT[:-3] + "-" + TEXT[-2:]]:
+        failed(vault.call("encrypt", "k", {"plaintext": text}), 400, "base64")
+        failed(vault.call("encrypt", "k", {"plaintext": TEXT, "associated_data": text}), 400, "base64")
+
+
+@pytest.mark.parametrize("what, name", [("encrypt", "plaintext"), ("encrypt", "key_version"), ("encrypt", "associated_data"), ("rewrap", "to_version"), ("decrypt", "ciphertext")])
+def test_nothing_of_an_item_stands_beside_a_batch(vault, what, name):
+    vault.make("k")
+    item = {"plaintext": TEXT} if what == "encrypt" else {"ciphertext": vault.encrypt("k")}
+    failed(vault.call(what, "k", {"batch": [item], name: "1"}), 400, name, "beside a batch")
+    vault.good(what, "k", {"batch": [item]})
