@@ -93,10 +93,8 @@ enum status storedsafe_encrypt(struct op *op)
 static enum status of_key(struct op *op, enum status (*handle)(struct op *), enum shown shown)
 {
 	struct key_op k;
-	enum status st = key_op_begin(&k, op);
+	enum status st = key_op_existing(&k, op);
 
-	if (st == ST_OK)
-		st = key_op_find(&k);
 	return st == ST_OK ? by_transit(&k, handle, shown) : st;
 }
 
@@ -114,10 +112,8 @@ enum status storedsafe_rewrap(struct op *op)
 static enum status datakey(struct op *op, const char *kind)
 {
 	struct key_op k;
-	enum status st = key_op_begin(&k, op);
+	enum status st = key_op_existing(&k, op);
 
-	if (st == ST_OK)
-		st = key_op_find(&k);
 	if (st != ST_OK)
 		return st;
 	k.op.arg[1] = k.op.arg[0];

@@ -91,6 +91,13 @@ enum status key_op_find(struct key_op *k)
 	return st == ST_OK ? st : safe_fail(&k->op, st, &err);
 }
 
+enum status key_op_existing(struct key_op *k, struct op *op)
+{
+	enum status st = key_op_begin(k, op);
+
+	return st == ST_OK ? key_op_find(k) : st;
+}
+
 /* ---- objects ---- */
 
 #define OBJECT_PATH_MAX (VAULT_ID_MAX + KEY_NAME_MAX + 16)

@@ -34,6 +34,8 @@ struct key_op {
  */
 MUST_USE enum status key_op_begin(struct key_op *k, struct op *op);
 MUST_USE enum status key_op_find(struct key_op *k);
+/* key_op_existing(k, op): both. */
+MUST_USE enum status key_op_existing(struct key_op *k, struct op *op);
 void key_op_end(struct key_op *k);
 
 /* safe_fail(op, st, err): the answer says so; what is no failure (ST_NEEDS_WRITER, ST_PENDING) goes on. */

@@ -129,9 +129,7 @@ static enum status list_key(void *arg, struct span name)
 		return ST_OK;
 	}
 	one.arg[1] = name;
-	st = key_op_begin(&k, &one);
-	if (st == ST_OK)
-		st = key_op_find(&k);
+	st = key_op_existing(&k, &one);
 	if (st == ST_NOT_FOUND || st == ST_INVALID)
 		return answer_fail(one.ans, ST_CORRUPT, "a key of the vault is missing");
 	if (st != ST_OK)
@@ -276,17 +274,10 @@ enum status storedsafe_key_create(struct op *op)
 
 /* ---- looking, rotating, deleting ---- */
 
-static enum status begin(struct key_op *k, struct op *op)
-{
-	enum status st = key_op_begin(k, op);
-
-	return st == ST_OK ? key_op_find(k) : st;
-}
-
 enum status storedsafe_key_read(struct op *op)
 {
 	struct key_op k;
-	enum status st = begin(&k, op);
+	enum status st = key_op_existing(&k, op);
 
 	if (st != ST_OK)
 		return st;
@@ -299,7 +290,7 @@ enum status storedsafe_key_rotate(struct op *op)
 {
 	struct key_op k;
 	struct err err = {0};
-	enum status st = begin(&k, op);
+	enum status st = key_op_existing(&k, op);
 
 	if (st != ST_OK)
 		return st;
@@ -313,7 +304,7 @@ enum status storedsafe_key_delete(struct op *op)
 {
 	struct key_op k;
 	struct err err = {0};
-	enum status st = begin(&k, op);
+	enum status st = key_op_existing(&k, op);
 
 	if (st != ST_OK)
 		return st;
@@ -375,7 +366,7 @@ enum status storedsafe_key_config(struct op *op)
 {
 	struct key_op k;
 	struct err err = {0};
-	enum status st = begin(&k, op);
+	enum status st = key_op_existing(&k, op);
 
 	if (st == ST_OK)
 		st = check_fixed(op);
@@ -397,7 +388,7 @@ enum status storedsafe_key_config(struct op *op)
 static enum status by_transit(struct op *op, enum status (*handle)(struct op *))
 {
 	struct key_op k;
-	enum status st = begin(&k, op);
+	enum status st = key_op_existing(&k, op);
 
 	if (st != ST_OK)
 		return st;

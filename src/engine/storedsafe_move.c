@@ -60,10 +60,8 @@ enum status storedsafe_export(struct op *op)
 	struct version_range range;
 	struct span version = op->arg[2];
 	struct err err = {0};
-	enum status st = key_op_begin(&k, op);
+	enum status st = key_op_existing(&k, op);
 
-	if (st == ST_OK)
-		st = key_op_find(&k);
 	if (st != ST_OK)
 		return st;
 	if (!k.key->head.exportable)
@@ -131,12 +129,15 @@ static void backing_run(struct slow *work)
 	b->status = backup_write(&b->backup, &b->text, &b->since, &b->err);
 	if (b->status != ST_OK)
 		return;
+	/* Each lies in ordinary memory, as the answer will; no longer than it is needed. */
 	seal_blob(&b->blob, builder_span(&b->info), builder_span(&b->text));
+	builder_free(&b->text);
 	b->status = builder_status(&b->blob);
 	if (b->status == ST_OK) {
 		put_backup(b);
 		b->status = builder_status(&b->data);
 	}
+	builder_free(&b->blob);
 	if (b->status == ST_LIMIT)
 		b->status =
 		    err_set(&b->err, ST_INVALID,
@@ -214,10 +215,8 @@ enum status storedsafe_backup(struct op *op)
 {
 	struct key_op k;
 	struct err err = {0};
-	enum status st = key_op_begin(&k, op);
+	enum status st = key_op_existing(&k, op);
 
-	if (st == ST_OK)
-		st = key_op_find(&k);
 	if (st != ST_OK)
 		return st;
 	if (!k.key->head.plaintext_backup)
