@@ -161,20 +161,22 @@ static void handshake(struct conn *c)
 	}
 }
 
-/* Throws away what the client still sends. */
+/* Throws away what the client still sends; it may be the rest of a secret, so none of it stays. */
 static void discard(struct conn *c)
 {
-	char bin[4096];
-	for (size_t total = 0; total < LINGER_PER_EVENT;) {
-		ssize_t n = recv(c->fd, bin, sizeof(bin), 0);
-		if (n < 0 && io_of_errno() == IO_AGAIN)
-			return;
-		if (n <= 0) {
-			conn_close(c);
-			return;
-		}
+	uint8_t bin[4096];
+	size_t total = 0;
+	ssize_t n = 1;
+
+	while (n > 0 && total < LINGER_PER_EVENT) {
+		n = recv(c->fd, bin, sizeof bin, 0);
+		if (n <= 0)
+			break;
+		wipe(bin, (size_t)n);
 		total += (size_t)n;
 	}
+	if (n == 0 || (n < 0 && io_of_errno() != IO_AGAIN))
+		conn_close(c);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
