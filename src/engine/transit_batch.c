@@ -409,7 +409,7 @@ static enum status run_single(struct op *op, struct crypt *c, const struct batch
 	builder_reset(out);
 	tellable(&e, tail.manner);
 	if (strcmp(e.text, ITEM_BAD_BASE64) != 0)
-		return answer_fail(op->ans, e.internal ? ST_IO : ST_INVALID, "%s", e.text);
+		return answer_fail(op->ans, item_error_status(&e), "%s", e.text);
 	builder_init_fixed(&shown, text, sizeof text - 1);
 	item_error_put(&e, &shown);
 	text[shown.n] = 0;
@@ -679,7 +679,7 @@ static enum status datakey(struct op *op, struct crypt *c, const struct key_plac
 	builder_str(out, "{\"ciphertext\":\"");
 	st = crypt_encrypt_bytes(c, &i, span_of(key, n), out, &version, &e);
 	if (st == ST_INVALID)
-		return err_set(err, e.internal ? ST_IO : ST_INVALID, "%s", e.text);
+		return err_set(err, item_error_status(&e), "%s", e.text);
 	if (st != ST_OK)
 		return st;
 	put_tail(out, &tail, version);

@@ -35,9 +35,17 @@ static enum status unreadable(struct item_error *e, const char *text)
 	return ST_INVALID;
 }
 
+static enum status no_answer(struct item_error *e)
+{
+	*e = (struct item_error){
+	    .text = "no memory for the answer", .internal = true, .starved = true};
+	return ST_INVALID;
+}
+
 static enum status no_memory(struct item_error *e)
 {
-	return fail_inside(e, "out of memory");
+	*e = (struct item_error){.text = "out of memory", .internal = true, .starved = true};
+	return ST_INVALID;
 }
 
 /* ---- a run ---- */
@@ -114,6 +122,8 @@ static enum status find_version(struct crypt *c, uint32_t number, const struct k
 	st = key_get_version(c->place, c->key, number, &v, &err);
 	if (st == ST_NOT_FOUND)
 		return fail(e, "no such key version");
+	if (st == ST_NOMEM)
+		return no_memory(e);
 	if (st != ST_OK)
 		return fail_inside(e, "the key version cannot be read");
 	key_version_unref(at);
@@ -195,7 +205,7 @@ enum status crypt_claim(struct crypt *c, struct op *op, uint64_t n, struct err *
 	if (n == 0)
 		return ST_OK;
 	if (find_version(c, c->head->latest, &c->to, &e) != ST_OK)
-		return err_set(err, e.internal ? ST_IO : ST_INVALID, "%s", e.text);
+		return err_set(err, item_error_status(&e), "%s", e.text);
 	st = claim_latest(c, op, n, err);
 	if (st == ST_LIMIT && n > key_bound(c->head))
 		return err_set(
@@ -489,7 +499,7 @@ static enum status seal_text(struct crypt *c, const struct crypt_item *i, size_t
 	if (st == ST_LIMIT)
 		return fail(e, "the plaintext is too long");
 	if (st != ST_OK)
-		return fail_inside(e, "encryption failed");
+		return st == ST_NOMEM ? no_memory(e) : fail_inside(e, "encryption failed");
 	builder_add(out, span_of(c->begin, c->begin_n));
 	builder_base64(out, builder_span(&c->text));
 	return ST_OK;
@@ -507,7 +517,7 @@ static enum status mask_text(struct crypt *c, struct builder *out, struct item_e
 	if (st == ST_LIMIT)
 		return fail(e, "the plaintext is too long");
 	if (st != ST_OK)
-		return fail_inside(e, "encryption failed");
+		return st == ST_NOMEM ? no_memory(e) : fail_inside(e, "encryption failed");
 	builder_add(out, span_of(c->begin, c->begin_n));
 	builder_base64(out, builder_span(&c->text));
 	return ST_OK;
@@ -584,7 +594,7 @@ static enum status encrypt_text(struct crypt *c, const struct crypt_item *i, str
 	else
 		st = encrypt_rsa(c, out, e);
 	if (st == ST_OK && builder_status(out) != ST_OK)
-		st = fail_inside(e, "no memory for the answer");
+		st = no_answer(e);
 	if (st == ST_OK) {
 		*ret_version = c->to->number;
 		return st;
@@ -682,9 +692,12 @@ static enum status open_text(struct crypt *c, const struct crypt_item *i, struct
 		return st;
 	nonce = span_of(c->text.p, n);
 	sealed = span_from(builder_span(&c->text), n);
-	if (sealed.n < AEAD_TAG_LEN ||
-	    aead_open(key, nonce, builder_span(&c->aad), sealed, c->text.p + n) != ST_OK)
-		return unreadable(e, "cipher: message authentication failed");
+	st = sealed.n < AEAD_TAG_LEN
+	         ? ST_CORRUPT
+	         : aead_open(key, nonce, builder_span(&c->aad), sealed, c->text.p + n);
+	if (st != ST_OK)
+		return st == ST_NOMEM ? no_memory(e)
+		                      : unreadable(e, "cipher: message authentication failed");
 	*ret_plain = span_of(c->text.p + n, sealed.n - AEAD_TAG_LEN);
 	return ST_OK;
 }
@@ -768,7 +781,7 @@ enum status crypt_decrypt(struct crypt *c, const struct crypt_item *i, struct bu
 	if (builder_status(out) == ST_OK)
 		return ST_OK;
 	builder_cut(out, before);
-	return fail_inside(ret_error, "no memory for the answer");
+	return no_answer(ret_error);
 }
 
 /* ---- rewrapping ---- */
@@ -808,7 +821,7 @@ enum status crypt_rewrap(struct crypt *c, const struct crypt_item *i, enum crypt
 		builder_add(out, i->ciphertext);
 		if (builder_status(out) != ST_OK) {
 			builder_cut(out, before);
-			return fail_inside(ret_error, "no memory for the answer");
+			return no_answer(ret_error);
 		}
 		*ret_version = to;
 		*ret_rewrapped = false;

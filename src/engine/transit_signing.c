@@ -133,6 +133,7 @@ static enum status fail_inside(struct signing_item *i, const char *text)
 void signing_no_memory(struct signing_item *i)
 {
 	(void)fail_inside(i, "out of memory");
+	i->error.starved = true;
 }
 
 enum status signing_decode(struct signing *s, struct span text, const char *bad,
@@ -321,7 +322,7 @@ enum status signing_error(const struct item_error *e, struct err *err)
 	builder_init_fixed(&shown, text, sizeof text - 1);
 	item_error_put(e, &shown);
 	text[shown.n] = 0;
-	return err_set(err, e->internal ? ST_IO : ST_INVALID, "%s", text);
+	return err_set(err, item_error_status(e), "%s", text);
 }
 
 static enum status answer_single(struct builder *out, const struct signing *s, struct err *err)

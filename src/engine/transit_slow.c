@@ -198,7 +198,8 @@ static void open_one(const struct opening_item *i, struct crypt_opened *ret)
 		return; /* whoever asks finds out why before he looks here */
 	st = pkey_decrypt(i->version->pkey, DIGEST_SHA2_256, builder_span(&i->sealed), &ret->plain);
 	if (st == ST_NOMEM)
-		ret->error = (struct item_error){.text = "out of memory", .internal = true};
+		ret->error =
+		    (struct item_error){.text = "out of memory", .internal = true, .starved = true};
 }
 
 static void open_run(struct slow *work)

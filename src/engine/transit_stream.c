@@ -116,7 +116,8 @@ static enum status read_line(struct json *doc, uint8_t *text, size_t n, struct c
 
 	*i = (struct crypt_item){.key_version = 0};
 	if (st == ST_NOMEM) {
-		*e = (struct item_error){.text = "out of memory", .internal = true};
+		*e =
+		    (struct item_error){.text = "out of memory", .internal = true, .starved = true};
 		return ST_INVALID;
 	}
 	root = st == ST_OK ? json_root(doc) : NULL;

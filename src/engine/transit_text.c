@@ -9,6 +9,13 @@ void item_error_put(const struct item_error *e, struct builder *b)
 		builder_fmt(b, " %zu", e->at);
 }
 
+enum status item_error_status(const struct item_error *e)
+{
+	if (!e->internal)
+		return ST_INVALID;
+	return e->starved ? ST_NOMEM : ST_IO;
+}
+
 static enum status fail(struct item_error *ret, const char *text)
 {
 	*ret = (struct item_error){.text = text};
@@ -168,6 +175,7 @@ enum status text_unbase64(struct span text, struct builder *b, struct item_error
 	if (st == ST_INVALID)
 		*ret_error = (struct item_error){.text = ITEM_BAD_BASE64, .at = bad_byte(text)};
 	else if (st != ST_OK)
-		*ret_error = (struct item_error){.text = "no memory", .internal = true};
+		*ret_error =
+		    (struct item_error){.text = "no memory", .internal = true, .starved = true};
 	return st;
 }

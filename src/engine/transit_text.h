@@ -9,6 +9,7 @@ struct item_error {
 	const char *text; /* NULL: none */
 	size_t at;        /* for texts that end in "byte" */
 	bool internal;    /* not the caller's mistake */
+	bool starved;     /* internal, and memory was what was lacking */
 	bool
 	    unreadable; /* the text says why a ciphertext cannot be decrypted (transit_manner.unreadable) */
 };
@@ -17,6 +18,8 @@ struct item_error {
 #define ITEM_BAD_HMAC   "unable to decode verification HMAC as base64: " ITEM_BAD_BASE64
 /* item_error_put(e, b): the text, in JSON's string without quotes (constant texts hold nothing to escape). */
 void item_error_put(const struct item_error *e, struct builder *b);
+/* item_error_status(e): what a call of one item is answered with: ST_INVALID; ST_NOMEM, ST_IO: internal. */
+enum status item_error_status(const struct item_error *e);
 
 /*
  * text_parse(text, prefix, kind, ret_version, ret_rest, ret_error): prefix "vault:v"; kind for the wording.  Version 0 of a ciphertext is 1, as in the
