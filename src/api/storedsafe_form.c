@@ -53,7 +53,7 @@ enum status safe_parse_form(struct safe_state *s, const struct exchange *x, stru
 	struct multipart_part parts[PARTS_MAX];
 	const char *name = s->route->file;
 	struct span boundary;
-	size_t n, file;
+	size_t n = 0, file = 0;
 	enum status st;
 
 	if (name == NULL)

@@ -358,7 +358,7 @@ static enum status put_key(struct key_op *k, const struct restoring *r, struct e
 
 static enum status restore(struct key_op *k, struct err *err)
 {
-	const struct restoring *r;
+	const struct restoring *r = NULL;
 	struct span text = {0};
 	enum status st = request_string(k->op.req, "backup", &text, err);
 

@@ -300,7 +300,7 @@ static enum status read_owner(struct op *op, uint32_t *ret)
 enum status storedsafe_vault_create(struct op *op)
 {
 	struct vault v = {.created_ns = op->now_ns, .policy = PASSPHRASE_POLICY_NONE};
-	uint32_t owner;
+	uint32_t owner = 0;
 	enum status st = read_members(op, &v);
 
 	if (st == ST_OK)

@@ -654,7 +654,7 @@ static enum status datakey(struct op *op, struct crypt *c, const struct key_plac
 	uint8_t *key = view_alloc(p->view, DATAKEY_MAX);
 	struct tail tail = {.manner = manner_of(op)};
 	uint32_t version;
-	size_t n;
+	size_t n = 0;
 	enum status st;
 
 	if (key == NULL)

@@ -301,7 +301,7 @@ enum status key_find(const struct key_place *p, struct span name, const struct n
 {
 	const struct view *v = p->view;
 	struct span prefix = span_of(v->prefix, v->n), path;
-	struct key_slot **at = &p->thread->keys[slot_index(prefix, name)], *s;
+	struct key_slot **at = &p->thread->keys[slot_index(prefix, name)], *s = NULL;
 	uint8_t stamp[VIEW_STAMP_LEN];
 	char buf[KEY_PATH_MAX];
 	enum status st;

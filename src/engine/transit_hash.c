@@ -183,8 +183,8 @@ static enum status random_bytes(struct op *op, struct err *err)
 {
 	struct builder *out = &op->ans->data;
 	enum format f;
-	struct span source;
-	int64_t n;
+	struct span source = {0};
+	int64_t n = 0;
 	uint8_t *bytes;
 	enum status st = what_random(op, &source, &n, err);
 

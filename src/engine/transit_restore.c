@@ -140,7 +140,7 @@ static enum status make_way(const struct key_place *p, struct span name, enum ex
 
 static enum status restore(struct op *op, const struct key_place *p, struct err *err)
 {
-	const struct backup *b;
+	const struct backup *b = NULL;
 	struct key_head head;
 	struct span text = {0}, name = op->arg[0];
 	bool force = false;

@@ -116,7 +116,7 @@ static enum status list_versions(struct op *op, const struct key_place *p, struc
 {
 	const struct named_key *k;
 	struct json_writer w;
-	uint32_t from, to;
+	uint32_t from = 0, to = 0;
 	char name[16];
 	struct builder text;
 	enum status st = key_find(p, op->arg[0], &k, err);
