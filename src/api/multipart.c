@@ -18,24 +18,13 @@
 #include "base/utf8.h"
 
 #define PART_HEADERS_MAX 16
-#define CRLF        "\r\n"
+#define CRLF             "\r\n"
 
 /* ---- words ---- */
 
 static uint8_t lower(uint8_t c)
 {
 	return c >= 'A' && c <= 'Z' ? (uint8_t)(c + 'a' - 'A') : c;
-}
-
-/* `want` is in small letters. */
-static bool same_word(struct span s, const char *want)
-{
-	if (s.n != strlen(want))
-		return false;
-	for (size_t i = 0; i < s.n; i++)
-		if (lower(s.p[i]) != (uint8_t)want[i])
-			return false;
-	return true;
 }
 
 /* RFC 9110 section 5.6.2. */
@@ -143,13 +132,13 @@ enum status multipart_boundary(struct span content_type, struct span *ret, struc
 	enum status st;
 
 	skip_blanks(&c);
-	if (c.left < sizeof type - 1 || !same_word(span_of(c.p, sizeof type - 1), type))
+	if (c.left < sizeof type - 1 || !span_eq_word(span_of(c.p, sizeof type - 1), type))
 		return ST_NOT_FOUND;
 	(void)take(&c, sizeof type - 1);
 	if (c.left > 0 && !next_is(&c, ';') && !next_is(&c, ' ') && !next_is(&c, '\t'))
 		return ST_NOT_FOUND;
 	while ((st = next_parameter(&c, &name, &value)) == ST_OK) {
-		if (!same_word(name, "boundary"))
+		if (!span_eq_word(name, "boundary"))
 			continue;
 		if (boundary.n > 0 || !boundary_valid(value))
 			return err_set(err, ST_INVALID, "the boundary of the form is malformed");
@@ -191,12 +180,12 @@ static enum status read_disposition(struct cursor c, struct part_head *h, struct
 	if (h->seen == DISPOSITION)
 		return err_set(err, ST_INVALID, "a part of the form has two dispositions");
 	h->seen = DISPOSITION;
-	if (!same_word(take_token(&c), "form-data"))
+	if (!span_eq_word(take_token(&c), "form-data"))
 		return err_set(err, ST_INVALID, "a part of the form is no form-data");
 	while ((st = next_parameter(&c, &name, &value)) == ST_OK) {
-		if (same_word(name, "filename") || same_word(name, "filename*"))
+		if (span_eq_word(name, "filename") || span_eq_word(name, "filename*"))
 			h->part.kind = MULTIPART_FILE;
-		if (!same_word(name, "name"))
+		if (!span_eq_word(name, "name"))
 			continue;
 		if (h->part.name.n > 0 || !name_valid(value))
 			return err_set(err, ST_INVALID,
@@ -213,7 +202,8 @@ static bool is_plain(struct cursor c)
 {
 	struct span word = take_token(&c);
 
-	return same_word(word, "binary") || same_word(word, "8bit") || same_word(word, "7bit");
+	return span_eq_word(word, "binary") || span_eq_word(word, "8bit") ||
+	       span_eq_word(word, "7bit");
 }
 
 static enum status read_header(struct span line, struct part_head *h, struct err *err)
@@ -225,9 +215,9 @@ static enum status read_header(struct span line, struct part_head *h, struct err
 		return err_set(err, ST_INVALID, "a header of a part of the form is malformed");
 	(void)take(&c, 1);
 	skip_blanks(&c);
-	if (same_word(name, "content-disposition"))
+	if (span_eq_word(name, "content-disposition"))
 		return read_disposition(c, h, err);
-	if (same_word(name, "content-transfer-encoding") && !is_plain(c))
+	if (span_eq_word(name, "content-transfer-encoding") && !is_plain(c))
 		return err_set(err, ST_INVALID, "a part of the form is encoded for its transfer");
 	return ST_OK;
 }

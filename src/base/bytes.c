@@ -23,6 +23,19 @@ bool span_eq_str(struct span a, const char *s)
 	return span_eq(a, span_str(s));
 }
 
+bool span_eq_word(struct span a, const char *word)
+{
+	if (a.n != strlen(word))
+		return false;
+	for (size_t i = 0; i < a.n; i++) {
+		uint8_t c = a.p[i];
+
+		if ((c >= 'A' && c <= 'Z' ? c + 'a' - 'A' : c) != (uint8_t)word[i])
+			return false;
+	}
+	return true;
+}
+
 int span_cmp(struct span a, struct span b)
 {
 	size_t common = a.n < b.n ? a.n : b.n;

@@ -24,6 +24,8 @@ struct span span_str(const char *s);
 /* span_eq, span_eq_str: same length and bytes; NOT for secrets (ct_equal).  span_cmp: memcmp order, shorter first. */
 bool span_eq(struct span a, struct span b);
 bool span_eq_str(struct span a, const char *s);
+/* span_eq_word(a, word): equal but for capital letters (ASCII); word is in small ones. */
+bool span_eq_word(struct span a, const char *word);
 int span_cmp(struct span a, struct span b);
 bool span_starts(struct span s, struct span prefix);
 bool span_ends(struct span s, struct span suffix);
@@ -31,7 +33,6 @@ bool span_ends(struct span s, struct span suffix);
 struct span span_from(struct span s, size_t at);
 /* span_cstr(s, buf, cap): copy s and a NUL into buf; ST_LIMIT when it does not fit, ST_INVALID when s holds a NUL. */
 MUST_USE enum status span_cstr(struct span s, char *buf, size_t cap);
-
 
 /* Checked arithmetic: false, and *ret untouched, when the result does not fit. */
 MUST_USE bool size_add(size_t a, size_t b, size_t *ret);
@@ -68,8 +69,8 @@ MUST_USE enum status cursor_end(const struct cursor *c);
 #define BUILDER_MAX_DEFAULT ((size_t)256 << 20)
 
 struct builder {
-	uint8_t *p;         /* the bytes; may be NULL while n is 0 */
-	size_t n;           /* how many are there; n <= cap <= max */
+	uint8_t *p; /* the bytes; may be NULL while n is 0 */
+	size_t n;   /* how many are there; n <= cap <= max */
 	size_t cap;
 	size_t max;         /* 0 means BUILDER_MAX_DEFAULT */
 	enum status failed; /* ST_OK until something did not fit */

@@ -104,28 +104,13 @@ static const struct {
     {"text/xml", markups},
 };
 
-static uint8_t lower(uint8_t c)
-{
-	return c >= 'A' && c <= 'Z' ? (uint8_t)(c + 'a' - 'A') : c;
-}
-
-static bool is_extension(struct span s, const char *want)
-{
-	if (s.n != strlen(want))
-		return false;
-	for (size_t i = 0; i < s.n; i++)
-		if (lower(s.p[i]) != (uint8_t)want[i])
-			return false;
-	return true;
-}
-
 static const char *by_extension(const char *type, struct span extension)
 {
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
 		if (strcmp(kinds[i].type, type) != 0)
 			continue;
 		for (const struct special *s = kinds[i].of; s->extension != NULL; s++)
-			if (is_extension(extension, s->extension))
+			if (span_eq_word(extension, s->extension))
 				return s->type;
 	}
 	return type;

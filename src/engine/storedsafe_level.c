@@ -41,9 +41,10 @@ enum status storedsafe_level(const struct op *op, uint32_t user, enum member_lev
 	struct level_slot *s;
 	enum status st;
 
-	*ret = LEVEL_NONE;
-	if (!vault_id_valid(op->arg[0]) || span_cstr(op->arg[0], id, sizeof id) != ST_OK)
+	if (!vault_id_valid(op->arg[0]) || span_cstr(op->arg[0], id, sizeof id) != ST_OK) {
+		*ret = LEVEL_NONE;
 		return ST_OK;
+	}
 	s = slot_of(op->thread, v, id, user);
 	/* The writer sees what its group changed under one and the same number. */
 	if (is_of(s, v, id, user) && s->commit == view_number(v) && !view_can_write(v)) {
@@ -51,8 +52,12 @@ enum status storedsafe_level(const struct op *op, uint32_t user, enum member_lev
 		return ST_OK;
 	}
 	st = member_stamp(op, id, user, stamp, err);
+	if (st == ST_NOT_FOUND) {
+		*ret = LEVEL_NONE;
+		return ST_OK;
+	}
 	if (st != ST_OK)
-		return st == ST_NOT_FOUND ? ST_OK : st;
+		return st;
 	if (is_of(s, v, id, user) && memcmp(s->stamp, stamp, sizeof stamp) == 0) {
 		s->commit = view_number(v);
 		*ret = s->level;

@@ -251,18 +251,22 @@ static enum status no_backup(struct err *err)
 static enum status open_blob(struct span blob, struct span *ret_info, struct span *ret_text)
 {
 	struct cursor c = cursor_of(blob);
-	struct span magic, sum, all;
+	struct span magic, sum, all, info, text;
 	uint8_t version, want[SHA256_LEN];
 
 	if (blob.n < BLOB_FIXED || cursor_span(&c, 4, &magic) != ST_OK ||
 	    !span_eq_str(magic, MAGIC) || cursor_u8(&c, &version) != ST_OK ||
-	    version != BLOB_VERSION || cursor_lv(&c, ret_info) != ST_OK ||
-	    cursor_lv(&c, ret_text) != ST_OK || cursor_span(&c, SHA256_LEN, &sum) != ST_OK ||
+	    version != BLOB_VERSION || cursor_lv(&c, &info) != ST_OK ||
+	    cursor_lv(&c, &text) != ST_OK || cursor_span(&c, SHA256_LEN, &sum) != ST_OK ||
 	    cursor_end(&c) != ST_OK)
 		return ST_CORRUPT;
 	all = span_of(blob.p, blob.n - SHA256_LEN);
 	sha256(&all, 1, want);
-	return span_eq(sum, span_of(want, sizeof want)) ? ST_OK : ST_CORRUPT;
+	if (!span_eq(sum, span_of(want, sizeof want)))
+		return ST_CORRUPT;
+	*ret_info = info;
+	*ret_text = text;
+	return ST_OK;
 }
 
 /* Of a kind that a vault has: made up, or from elsewhere, it could be any. */

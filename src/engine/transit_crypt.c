@@ -4,7 +4,7 @@
  * With associated data the nonce comes from another derived key and from both, since one nonce for two associated data would
  * give the authentication key away; the reference lets that happen.
  */
-#include "engine/transit_crypt.h"
+#include "engine/transit_crypt_impl.h"
 
 #include <string.h>
 
@@ -15,18 +15,6 @@
 
 #define CONVERGENT_LEN 32
 #define TOO_OLD_TEXT   "ciphertext or signature version is disallowed by policy (too old)"
-
-static enum status fail(struct item_error *e, const char *text)
-{
-	*e = (struct item_error){.text = text};
-	return ST_INVALID;
-}
-
-static enum status fail_inside(struct item_error *e, const char *text)
-{
-	*e = (struct item_error){.text = text, .internal = true};
-	return ST_INVALID;
-}
 
 /* Why a ciphertext cannot be decrypted, where it may be that it was made up. */
 static enum status unreadable(struct item_error *e, const char *text)
@@ -66,23 +54,6 @@ static void count_decrypted(struct crypt *c)
 	c->decrypted = 0;
 }
 
-static void give_back_claims(struct crypt *c)
-{
-	if (c->claimed != NULL)
-		uses_decrypted(c->claimed->uses, 0, uses_day(c->place->now_ns));
-	if (c->claims > 0)
-		uses_return(c->claimed->uses, c->claims);
-	c->claims = 0;
-	key_version_unref(&c->claimed);
-	while (c->n_pinned > 0) {
-		struct crypt_pinned *p = &c->pinned[--c->n_pinned];
-
-		uses_decrypted(p->version->uses, 0, uses_day(c->place->now_ns));
-		uses_return(p->version->uses, p->claims);
-		key_version_unref(&p->version);
-	}
-}
-
 static void drop_derived(struct crypt *c)
 {
 	if (c->derived_key != NULL)
@@ -94,7 +65,7 @@ static void drop_derived(struct crypt *c)
 void crypt_end(struct crypt *c)
 {
 	count_decrypted(c);
-	give_back_claims(c);
+	crypt_give_back_claims(c);
 	drop_derived(c);
 	key_version_unref(&c->from);
 	key_version_unref(&c->to);
@@ -108,8 +79,8 @@ void crypt_end(struct crypt *c)
 }
 
 /* Version `number` into *at, which is c->from or c->to. */
-static enum status find_version(struct crypt *c, uint32_t number, const struct key_version **at,
-                                struct item_error *e)
+enum status crypt_find_version(struct crypt *c, uint32_t number, const struct key_version **at,
+                               struct item_error *e)
 {
 	const struct key_version *v = NULL;
 	struct err err = {0};
@@ -121,11 +92,11 @@ static enum status find_version(struct crypt *c, uint32_t number, const struct k
 		count_decrypted(c);
 	st = key_get_version(c->place, c->key, number, &v, &err);
 	if (st == ST_NOT_FOUND)
-		return fail(e, "no such key version");
+		return item_fail(e, "no such key version");
 	if (st == ST_NOMEM)
 		return no_memory(e);
 	if (st != ST_OK)
-		return fail_inside(e, "the key version cannot be read");
+		return item_fail_inside(e, "the key version cannot be read");
 	key_version_unref(at);
 	*at = key_version_ref(v);
 	if (at == &c->to) {
@@ -137,196 +108,6 @@ static enum status find_version(struct crypt *c, uint32_t number, const struct k
 		c->begin_n = b.n;
 	}
 	return ST_OK;
-}
-
-/* ---- claims ---- */
-
-/* The latest version may do no more: a new one, in this transaction. */
-static enum status rotate_used_up(struct crypt *c, struct err *err)
-{
-	struct span name = c->key->name;
-	enum status st = key_rotate(c->place, c->key, NULL, "max_operations", err);
-
-	key_version_unref(&c->to);
-	if (st == ST_OK)
-		st = key_find(c->place, name, &c->key, err);
-	if (st == ST_OK)
-		c->head = &c->key->head;
-	return st;
-}
-
-static enum status claim_on_writer(struct crypt *c, struct uses *u, uint64_t n, struct err *err)
-{
-	const struct uses_of of = key_uses_of(c->place, c->key, c->to->number);
-
-	return uses_reserve(u, &of, n, key_bound(c->head), err);
-}
-
-/* Of c->to. */
-static enum status claim_uses(struct crypt *c, struct uses *u, uint64_t n, struct err *err)
-{
-	const struct uses_of of = key_uses_of(c->place, c->key, c->to->number);
-	enum status st = uses_claim(u, n);
-
-	if (st == ST_NEEDS_WRITER && !view_can_write(c->place->view)) {
-		st = uses_pull(u, &of, err);
-		if (st == ST_OK)
-			st = uses_claim(u, n);
-	} else if (st == ST_NEEDS_WRITER) {
-		st = claim_on_writer(c, u, n, err);
-	}
-	return st;
-}
-
-static enum status claim_latest(struct crypt *c, struct op *op, uint64_t n, struct err *err)
-{
-	enum status st = claim_uses(c, c->to->uses, n, err);
-
-	if (st == ST_OK && uses_wanted(c->place->transit->uses, c->to->uses))
-		op->nudge = true;
-	return st;
-}
-
-enum status crypt_reserve(struct crypt *c, uint32_t version, struct err *err)
-{
-	const struct uses_of of = key_uses_of(c->place, c->key, version);
-	const struct key_version *v;
-	enum status st = key_get_version(c->place, c->key, version, &v, err);
-
-	return st == ST_OK ? uses_reserve_more(v->uses, &of, key_bound(c->head), err) : st;
-}
-
-enum status crypt_claim(struct crypt *c, struct op *op, uint64_t n, struct err *err)
-{
-	struct item_error e;
-	enum status st;
-
-	c->lacking = 0;
-	if (n == 0)
-		return ST_OK;
-	if (find_version(c, c->head->latest, &c->to, &e) != ST_OK)
-		return err_set(err, item_error_status(&e), "%s", e.text);
-	st = claim_latest(c, op, n, err);
-	if (st == ST_LIMIT && n > key_bound(c->head))
-		return err_set(
-		    err, ST_INVALID,
-		    "more items than one version of the key may encrypt (max_operations %llu)",
-		    (unsigned long long)key_bound(c->head));
-	if (st == ST_LIMIT) {
-		st = rotate_used_up(c, err);
-		op->changed = true;
-		if (st == ST_OK && find_version(c, c->head->latest, &c->to, &e) != ST_OK)
-			st = err_set(err, ST_IO, "%s", e.text);
-		if (st == ST_OK)
-			st = claim_latest(c, op, n, err);
-	}
-	if (st != ST_OK)
-		return st;
-	c->claimed = key_version_ref(c->to);
-	c->claims = n;
-	return ST_OK;
-}
-
-/* An older version that an item names and may name; 0: the latest, or one that its own turn refuses. */
-static uint32_t pinned_version(const struct key_head *h, const struct crypt_item *i)
-{
-	if (i->key_version <= 0 || i->key_version >= h->latest ||
-	    i->key_version < h->min_encryption || i->key_version < h->min_available)
-		return 0;
-	return (uint32_t)i->key_version;
-}
-
-/* ST_NOT_FOUND: there is nothing to claim, which the items that name it will find out. */
-static enum status claim_version(struct crypt *c, uint32_t number, uint64_t n)
-{
-	const struct uses_of of = key_uses_of(c->place, c->key, number);
-	struct crypt_pinned *p = &c->pinned[c->n_pinned];
-	const struct key_version *v;
-	struct err err = {0};
-	enum status st = key_get_version(c->place, c->key, number, &v, &err);
-
-	if (st != ST_OK || v->state != VERSION_USABLE)
-		return ST_NOT_FOUND;
-	st = uses_claim(v->uses, n);
-	if (st != ST_OK && uses_pull(v->uses, &of, &err) == ST_OK)
-		st = uses_claim(v->uses, n);
-	if (st != ST_OK)
-		return st;
-	*p = (struct crypt_pinned){.version = key_version_ref(v), .claims = n};
-	c->n_pinned++;
-	return ST_OK;
-}
-
-static enum status claim_pinned(struct crypt *c, const struct crypt_item *items, size_t n)
-{
-	uint32_t numbers[CRYPT_PINNED];
-	uint64_t counts[CRYPT_PINNED];
-	size_t known = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		uint32_t number = pinned_version(c->head, &items[i]);
-		size_t at = 0;
-
-		while (number != 0 && at < known && numbers[at] != number)
-			at++;
-		if (number == 0)
-			continue;
-		if (at == CRYPT_PINNED)
-			return ST_NEEDS_WRITER;
-		if (at == known) {
-			numbers[known] = number;
-			counts[known++] = 0;
-		}
-		counts[at]++;
-	}
-	for (size_t i = 0; i < known; i++)
-		if (claim_version(c, numbers[i], counts[i]) == ST_NEEDS_WRITER)
-			return ST_NEEDS_WRITER;
-	return ST_OK;
-}
-
-enum status crypt_claim_items(struct crypt *c, struct op *op, const struct crypt_item *items,
-                              size_t n, struct err *err)
-{
-	uint64_t latest = 0;
-	enum status st;
-
-	for (size_t i = 0; i < n; i++)
-		latest += items[i].key_version == 0 || items[i].key_version == c->head->latest;
-	st = crypt_claim(c, op, latest, err);
-	return st == ST_OK && latest < n && !view_can_write(c->place->view)
-	           ? claim_pinned(c, items, n)
-	           : st;
-}
-
-/* One encryption under c->to: of the claimed ones, or (a version that the caller named) by itself. */
-static enum status take_claim(struct crypt *c, struct item_error *e)
-{
-	struct err err = {0};
-	enum status st;
-
-	if (c->claims > 0 && c->claimed == c->to) {
-		c->claims--;
-		return ST_OK;
-	}
-	for (size_t i = 0; i < c->n_pinned; i++) {
-		if (c->pinned[i].claims == 0 || c->pinned[i].version->number != c->to->number)
-			continue;
-		c->pinned[i].claims--;
-		return ST_OK;
-	}
-	st = c->to->number == c->used_up ? ST_LIMIT : claim_uses(c, c->to->uses, 1, &err);
-	if (st == ST_OK)
-		uses_decrypted(c->to->uses, 0, uses_day(c->place->now_ns));
-	if (st == ST_NEEDS_WRITER)
-		c->lacking = c->to->number;
-	if (st == ST_LIMIT)
-		return fail(
-		    e,
-		    "this version of the key is used up: it has done max_operations encryptions");
-	if (st != ST_OK && st != ST_NEEDS_WRITER)
-		return fail_inside(e, "uses of the key could not be reserved");
-	return st;
 }
 
 /* ---- keys and nonces ---- */
@@ -392,7 +173,7 @@ static enum status aead_for(struct crypt *c, const struct key_version *v,
 		return ST_OK;
 	}
 	if (i->context.n == 0)
-		return fail(e, KEY_NO_CONTEXT_TEXT);
+		return item_fail(e, KEY_NO_CONTEXT_TEXT);
 	st = decode(c, i->context, &c->context, e);
 	if (st == ST_OK)
 		st = derive(c, v, e);
@@ -461,14 +242,14 @@ static enum status target_version(const struct crypt *c, const struct crypt_item
 	const struct key_head *h = c->head;
 
 	if (h->soft_deleted)
-		return fail(e, KEY_SOFT_DELETED_TEXT);
+		return item_fail(e, KEY_SOFT_DELETED_TEXT);
 	if (i->key_version < 0)
-		return fail(e, "requested version for encryption is negative");
+		return item_fail(e, "requested version for encryption is negative");
 	if (i->key_version > h->latest)
-		return fail(
+		return item_fail(
 		    e, "requested version for encryption is higher than the latest key version");
 	if (i->key_version != 0 && i->key_version < h->min_encryption)
-		return fail(
+		return item_fail(
 		    e, "requested version for encryption is less than the minimum encryption key "
 		       "version");
 	*ret = i->key_version == 0 ? h->latest : (uint32_t)i->key_version;
@@ -497,9 +278,9 @@ static enum status seal_text(struct crypt *c, const struct crypt_item *i, size_t
 	               at + nonce_len);
 	builder_took(&c->text, AEAD_TAG_LEN);
 	if (st == ST_LIMIT)
-		return fail(e, "the plaintext is too long");
+		return item_fail(e, "the plaintext is too long");
 	if (st != ST_OK)
-		return st == ST_NOMEM ? no_memory(e) : fail_inside(e, "encryption failed");
+		return st == ST_NOMEM ? no_memory(e) : item_fail_inside(e, "encryption failed");
 	builder_add(out, span_of(c->begin, c->begin_n));
 	builder_base64(out, builder_span(&c->text));
 	return ST_OK;
@@ -515,9 +296,9 @@ static enum status mask_text(struct crypt *c, struct builder *out, struct item_e
 	memcpy(c->text.p, iv.p, OFB_IV_LEN);
 	st = ofb_crypt(c->to->ofb, c->text.p, span_of(at, c->text.n - OFB_IV_LEN), at);
 	if (st == ST_LIMIT)
-		return fail(e, "the plaintext is too long");
+		return item_fail(e, "the plaintext is too long");
 	if (st != ST_OK)
-		return st == ST_NOMEM ? no_memory(e) : fail_inside(e, "encryption failed");
+		return st == ST_NOMEM ? no_memory(e) : item_fail_inside(e, "encryption failed");
 	builder_add(out, span_of(c->begin, c->begin_n));
 	builder_base64(out, builder_span(&c->text));
 	return ST_OK;
@@ -535,8 +316,8 @@ static enum status encrypt_rsa(struct crypt *c, struct builder *out, struct item
 		builder_base64(out, span_of(sealed, n));
 	}
 	if (st == ST_LIMIT)
-		return fail(e, "the plaintext is too long for the key");
-	return st == ST_OK ? st : fail_inside(e, "encryption failed");
+		return item_fail(e, "the plaintext is too long for the key");
+	return st == ST_OK ? st : item_fail_inside(e, "encryption failed");
 }
 
 /* How many bytes stand before the text while it is encrypted. */
@@ -565,9 +346,9 @@ static enum status begin_text(struct crypt *c, struct item_error *e)
 
 static enum status no_aad(const struct key_type_info *info, struct item_error *e)
 {
-	return fail(e, info->family == FAMILY_OFB
-	                   ? "associated data needs a key type that authenticates"
-	                   : "associated data is not supported by this type of key");
+	return item_fail(e, info->family == FAMILY_OFB
+	                        ? "associated data needs a key type that authenticates"
+	                        : "associated data is not supported by this type of key");
 }
 
 /* Of what stands in c->text, under c->to. */
@@ -579,12 +360,12 @@ static enum status encrypt_text(struct crypt *c, const struct crypt_item *i, str
 	enum status st;
 
 	if (c->to->state != VERSION_USABLE)
-		return fail(e, "this version of the key is disabled");
+		return item_fail(e, "this version of the key is disabled");
 	if (i->aad.n > 0 && info->family != FAMILY_AEAD)
 		return no_aad(info, e);
 	st = decode(c, i->aad, &c->aad, e);
 	if (st == ST_OK)
-		st = take_claim(c, e);
+		st = crypt_take_claim(c, e);
 	if (st != ST_OK)
 		return st;
 	if (info->family == FAMILY_AEAD)
@@ -610,10 +391,10 @@ static enum status begin_encrypt(struct crypt *c, const struct crypt_item *i, st
 	enum status st;
 
 	if (!key_type_info(c->head->type)->encrypts)
-		return fail(e, "message encryption not supported for key type");
+		return item_fail(e, "message encryption not supported for key type");
 	st = target_version(c, i, &number, e);
 	if (st == ST_OK)
-		st = find_version(c, number, &c->to, e);
+		st = crypt_find_version(c, number, &c->to, e);
 	return st == ST_OK ? begin_text(c, e) : st;
 }
 
@@ -652,9 +433,9 @@ static enum status begin_decrypt(struct crypt *c, const struct crypt_item *i, st
 	enum status st;
 
 	if (h->soft_deleted)
-		return fail(e, KEY_SOFT_DELETED_TEXT);
+		return item_fail(e, KEY_SOFT_DELETED_TEXT);
 	if (!key_type_info(h->type)->encrypts)
-		return fail(e, "message decryption not supported for key type");
+		return item_fail(e, "message decryption not supported for key type");
 	st = text_parse(i->ciphertext, c->prefix, TEXT_CIPHERTEXT, &version, &rest, e);
 	if (st != ST_OK)
 		return unreadable(e, e->text);
@@ -663,8 +444,8 @@ static enum status begin_decrypt(struct crypt *c, const struct crypt_item *i, st
 	if (version > h->latest)
 		return unreadable(e, "invalid ciphertext: version is too new");
 	if (version < h->min_decryption) /* below 1 there never was one */
-		return version < 1 ? unreadable(e, TOO_OLD_TEXT) : fail(e, TOO_OLD_TEXT);
-	st = find_version(c, (uint32_t)version, &c->from, e);
+		return version < 1 ? unreadable(e, TOO_OLD_TEXT) : item_fail(e, TOO_OLD_TEXT);
+	st = crypt_find_version(c, (uint32_t)version, &c->from, e);
 	e->unreadable = st != ST_OK && !e->internal;
 	if (st != ST_OK)
 		return st;
@@ -712,7 +493,7 @@ static enum status unmask_text(struct crypt *c, struct span *ret_plain, struct i
 		return unreadable(e, "invalid ciphertext length");
 	masked = span_of(at, c->text.n - OFB_IV_LEN);
 	if (ofb_crypt(c->from->ofb, c->text.p, masked, at) != ST_OK)
-		return fail_inside(e, "decryption failed");
+		return item_fail_inside(e, "decryption failed");
 	*ret_plain = masked;
 	return ST_OK;
 }
@@ -721,7 +502,7 @@ static enum status unmask_text(struct crypt *c, struct span *ret_plain, struct i
 static enum status open_rsa(struct crypt *c, struct span *ret_plain, struct item_error *e)
 {
 	if (!c->from->has_private)
-		return fail(
+		return item_fail(
 		    e,
 		    "cannot decrypt ciphertext, key version does not have a private counterpart");
 	MUST(c->opened != NULL);
@@ -745,7 +526,7 @@ static enum status open_item(struct crypt *c, const struct crypt_item *i, struct
 	enum status st;
 
 	if (c->from->state == VERSION_DESTROYED)
-		return fail(e, "this version of the key was destroyed");
+		return item_fail(e, "this version of the key was destroyed");
 	if (info->family == FAMILY_AEAD)
 		st = open_text(c, i, ret_plain, e);
 	else if (i->aad.n > 0)
@@ -769,11 +550,12 @@ enum status crypt_decrypt(struct crypt *c, const struct crypt_item *i, struct bu
 	if (st != ST_OK)
 		return st;
 	if (c->from->rewrap_only)
-		return fail(ret_error, "this version of the key may only be rewrapped: rewrap the "
-		                       "ciphertext, then decrypt it");
+		return item_fail(ret_error,
+		                 "this version of the key may only be rewrapped: rewrap the "
+		                 "ciphertext, then decrypt it");
 	if (c->from->state == VERSION_DISABLED)
-		return fail(ret_error,
-		            "this version of the key is disabled: its ciphertext is revoked");
+		return item_fail(ret_error,
+		                 "this version of the key is disabled: its ciphertext is revoked");
 	st = open_item(c, i, &plain, ret_error);
 	if (st != ST_OK)
 		return st;
@@ -794,7 +576,7 @@ static enum status again(struct crypt *c, const struct crypt_item *i, struct bui
 	enum status st;
 
 	builder_cut(&c->text, c->text.n - tag);
-	st = find_version(c, to, &c->to, e);
+	st = crypt_find_version(c, to, &c->to, e);
 	return st == ST_OK ? encrypt_text(c, i, out, ret_version, e) : st;
 }
 
@@ -812,8 +594,8 @@ enum status crypt_rewrap(struct crypt *c, const struct crypt_item *i, enum crypt
 	if (st != ST_OK)
 		return st;
 	if (c->from->state == VERSION_DISABLED && !c->from->rewrap_only)
-		return fail(ret_error,
-		            "this version of the key is disabled: its ciphertext is revoked");
+		return item_fail(ret_error,
+		                 "this version of the key is disabled: its ciphertext is revoked");
 	st = open_item(c, i, &plain, ret_error);
 	if (st != ST_OK)
 		return st;

@@ -16,9 +16,15 @@ enum status item_error_status(const struct item_error *e)
 	return e->starved ? ST_NOMEM : ST_IO;
 }
 
-static enum status fail(struct item_error *ret, const char *text)
+enum status item_fail(struct item_error *e, const char *text)
 {
-	*ret = (struct item_error){.text = text};
+	*e = (struct item_error){.text = text};
+	return ST_INVALID;
+}
+
+enum status item_fail_inside(struct item_error *e, const char *text)
+{
+	*e = (struct item_error){.text = text, .internal = true};
 	return ST_INVALID;
 }
 
@@ -60,14 +66,14 @@ enum status text_parse(struct span text, const char *prefix, enum text_kind kind
 	size_t n;
 
 	if (!span_starts(text, span_str(prefix)))
-		return fail(ret_error, words[0]);
+		return item_fail(ret_error, words[0]);
 	text = span_from(text, strlen(prefix));
 	colon = text.n > 0 ? memchr(text.p, ':', text.n) : NULL;
 	if (colon == NULL)
-		return fail(ret_error, words[1]);
+		return item_fail(ret_error, words[1]);
 	n = (size_t)(colon - text.p);
 	if (!number(span_of(text.p, n), &version))
-		return fail(ret_error, words[2]);
+		return item_fail(ret_error, words[2]);
 	*ret_version = version == 0 && kind == TEXT_CIPHERTEXT ? 1 : version;
 	*ret_rest = span_from(text, n + 1);
 	return ST_OK;

@@ -18,6 +18,9 @@ struct item_error {
 #define ITEM_BAD_HMAC   "unable to decode verification HMAC as base64: " ITEM_BAD_BASE64
 /* item_error_put(e, b): the text, in JSON's string without quotes (constant texts hold nothing to escape). */
 void item_error_put(const struct item_error *e, struct builder *b);
+/* item_fail(e, text), item_fail_inside(e, text): ST_INVALID, with *e saying why: a mistake of the caller's; a failure here. */
+enum status item_fail(struct item_error *e, const char *text);
+enum status item_fail_inside(struct item_error *e, const char *text);
 /* item_error_status(e): what a call of one item is answered with: ST_INVALID; ST_NOMEM, ST_IO: internal. */
 enum status item_error_status(const struct item_error *e);
 
