@@ -102,6 +102,22 @@ static void span_compare(void **state)
 	assert_false(span_eq_str(span_of("a\0", 2), "a"));
 }
 
+static void words_in_any_letters(void **state)
+{
+	(void)state;
+	assert_true(span_eq_word(span_str("Form-DATA"), "form-data"));
+	assert_true(span_eq_word(span_str("zip"), "zip"));
+	assert_true(span_eq_word(span_of(NULL, 0), ""));
+	assert_false(span_eq_word(span_str("form-dat"), "form-data"));
+	assert_false(span_eq_word(span_str("form-data "), "form-data"));
+	assert_false(span_eq_word(span_of("zi\0", 3), "zip"));
+	/* Only letters have two forms: what stands beside them in the table of characters is itself. */
+	assert_false(span_eq_word(span_str("@"), "`"));
+	assert_false(span_eq_word(span_str("["), "{"));
+	assert_false(span_eq_word(span_str("\xc4"), "\xe4"));
+	assert_true(span_eq_word(span_str("AZ"), "az"));
+}
+
 static void span_parts(void **state)
 {
 	struct span s = span_str("vault:v1:abc");
@@ -639,6 +655,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(span_compare),
+	    cmocka_unit_test(words_in_any_letters),
 	    cmocka_unit_test(span_parts),
 	    cmocka_unit_test(span_preconditions),
 	    cmocka_unit_test(cstr_fits_or_leaves),
